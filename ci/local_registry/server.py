@@ -1,0 +1,208 @@
+"""Starts, stops and looks at a registry of this machine: Debian's docker-registry on the loopback address."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from ci.local_registry.locking import file_lock
+from ci.local_registry.ports import answers, refuse_taken_port
+from ci.local_registry.process_record import ProcessRecord, birth, end_process, read_record
+from ci.local_registry.settings import RegistrySettings, RegistryStatus
+from ci.process import run_process
+from pipeline.errors import EngineError, UsageError
+
+_PROGRAM = "docker-registry"
+_LOCK_SECONDS = 60.0
+_READY_SECONDS = 15.0
+_POLL_SECONDS = 0.02
+_GRACE_SECONDS = 5.0
+_LOG_BYTES = 10_000_000
+# The registry must outlive the command, so a shell starts it in the background and tells its number.
+_LAUNCH = 'umask 077; "$1" serve "$2" </dev/null >>"$3" 2>>"$4" & echo $!'
+_NEEDS_IT = "`make setup` installs it; by hand: apt-get install docker-registry"
+
+
+async def up(settings: RegistrySettings) -> RegistryStatus:
+    """Start the registry, unless it runs already, and wait until it answers.
+
+    Safe to call from several processes at once: one starts it, the others find it running. It stays when the caller
+    ends.
+
+    Raises:
+        EngineError: docker-registry is not installed, or it did not start.
+        RegistryError: Something else listens on the port.
+        UsageError: It runs already with another port or password file, or the folder cannot be written.
+    """
+    _make_folder(settings.folder)
+    async with file_lock(settings.folder / "lock", time_limit=_LOCK_SECONDS):
+        record = read_record(settings.pid_file)
+        if record is None:
+            await refuse_taken_port(settings.port)
+            record = await _launch(settings)
+        _refuse_other_settings(settings, record)
+        await _wait_until_ready(settings, record)
+    return await status(settings)
+
+
+async def down(settings: RegistrySettings) -> RegistryStatus:
+    """Stop the registry and keep its images; do nothing when it does not run.
+
+    Raises:
+        EngineError: It would not end, even by force.
+    """
+    if settings.folder.is_dir():
+        async with file_lock(settings.folder / "lock", time_limit=_LOCK_SECONDS):
+            record = read_record(settings.pid_file)
+            if record is not None and not await end_process(record, grace=_GRACE_SECONDS):
+                msg = f"The local registry (process {record.pid}) does not end."
+                raise EngineError(msg, hint=f"Look at it with: ps {record.pid}")
+            settings.pid_file.unlink(missing_ok=True)
+    return await status(settings)
+
+
+async def status(settings: RegistrySettings) -> RegistryStatus:
+    """Return whether the registry runs and what it holds, from its folder alone."""
+    record = read_record(settings.pid_file)
+    running = settings if record is None else RegistrySettings(port=record.port, folder=settings.folder)
+    data_bytes, repositories = await to_thread.run_sync(_measure, settings.data_folder)
+    return RegistryStatus(
+        running=record is not None,
+        url=running.url,
+        host=running.host,
+        port=running.port,
+        pid=None if record is None else record.pid,
+        data_bytes=data_bytes,
+        repositories=repositories,
+    )
+
+
+@asynccontextmanager
+async def running_registry(settings: RegistrySettings) -> AsyncIterator[RegistryStatus]:
+    """Run the registry for the length of a block."""
+    try:
+        yield await up(settings)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await down(settings)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"The local registry's folder {folder} cannot be made: {error.strerror}."
+        raise UsageError(msg, hint="Set XDG_CACHE_HOME to a folder that you may write.") from error
+
+
+def _refuse_other_settings(settings: RegistrySettings, record: ProcessRecord) -> None:
+    if record.port != settings.port:
+        msg = f"The local registry of {settings.folder} runs on port {record.port} already, not {settings.port}."
+        raise UsageError(msg, hint="Use that port, or stop it first: lr-ci registry down")
+    if record.htpasswd != settings.htpasswd:
+        msg = f"The local registry on port {record.port} runs already with another password file."
+        raise UsageError(msg, hint="Stop it first: lr-ci registry down")
+
+
+async def _launch(settings: RegistrySettings) -> ProcessRecord:
+    program = shutil.which(_PROGRAM)
+    if program is None:
+        msg = "docker-registry is not installed, so there is no local registry."
+        raise EngineError(msg, hint=_NEEDS_IT)
+    _write_config(settings)
+    for log in (settings.log_file, settings.server_log):
+        _turn_over(log)
+    command: list[str | Path] = [
+        "/bin/sh",
+        "-c",
+        _LAUNCH,
+        "sh",
+        program,
+        settings.config_file,
+        settings.log_file,
+        settings.server_log,
+    ]
+    with anyio.CancelScope(shield=True):  # between its start and its record it would be lost
+        # Variables that begin with REGISTRY_ would overrule the configuration file.
+        env = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
+        started = await run_process(command, time_limit=_GRACE_SECONDS, env=env)
+        pid = int(started.stdout)
+        record = ProcessRecord(pid=pid, born=birth(pid) or "", port=settings.port, htpasswd=settings.htpasswd)
+        record.write(settings.pid_file)
+    return record
+
+
+def _write_config(settings: RegistrySettings) -> None:
+    config: dict[str, object] = {
+        "version": "0.1",
+        "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": False}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(settings.data_folder)},
+            "cache": {"blobdescriptor": "inmemory"},
+            "delete": {"enabled": True},
+        },
+        "http": {"addr": f"127.0.0.1:{settings.port}", "secret": secrets.token_hex(32)},
+    }
+    if settings.htpasswd is not None:
+        if not settings.htpasswd.is_file():
+            msg = f"The password file {settings.htpasswd} is not there."
+            raise UsageError(msg, hint="Make it with: htpasswd -Bc FILE USER")
+        config["auth"] = {"htpasswd": {"realm": "local registry", "path": str(settings.htpasswd.absolute())}}
+    settings.config_file.unlink(missing_ok=True)
+    settings.config_file.touch(mode=0o600)
+    settings.config_file.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML as well
+
+
+def _turn_over(log: Path) -> None:
+    if log.is_file() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))
+
+
+async def _wait_until_ready(settings: RegistrySettings, record: ProcessRecord) -> None:
+    with anyio.move_on_after(_READY_SECONDS):
+        while record.is_alive():
+            if await answers(settings.port):
+                return
+            await anyio.sleep(_POLL_SECONDS)
+    if record.is_alive():
+        await end_process(record, grace=_GRACE_SECONDS)
+        msg = f"The local registry does not answer on port {settings.port} within {_READY_SECONDS:.0f} s."
+    else:
+        msg = f"The local registry ended at once: {_last_words(settings.server_log)}"
+    settings.pid_file.unlink(missing_ok=True)
+    raise EngineError(msg, hint=f"Its log is {settings.server_log}")
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    if not lines:
+        return "it said nothing"
+    try:
+        return str(json.loads(lines[-1])["msg"])
+    except (ValueError, KeyError, TypeError):
+        return lines[-1]
+
+
+def _measure(data: Path) -> tuple[int, int]:
+    root = data / "docker" / "registry" / "v2"
+    size = 0
+    for folder, _, names in os.walk(root / "blobs"):
+        for name in names:
+            try:
+                size += os.stat(os.path.join(folder, name)).st_size  # noqa: PTH116, PTH118 - thousands of files
+            except FileNotFoundError:
+                continue
+    repositories = 0
+    for _, folders, _ in os.walk(root / "repositories"):
+        if "_manifests" in folders:
+            repositories += 1
+        folders[:] = [name for name in folders if not name.startswith("_")]
+    return size, repositories
