@@ -1,0 +1,36 @@
+# A URL that a user saved. It is stored normalized (scheme and host in lower case, "/" for an empty path), so that two
+# spellings of one address count as one link.
+class Link < ApplicationRecord
+  MAX_URL_LENGTH = 2048
+  MAX_TITLE_LENGTH = 255
+
+  before_validation :normalize_url
+
+  validates :url, presence: true, length: { maximum: MAX_URL_LENGTH }
+  validate :url_is_http_with_host, if: -> { errors[:url].empty? }
+  validates :url, uniqueness: true, if: -> { errors[:url].empty? }
+  validates :title, length: { maximum: MAX_TITLE_LENGTH }
+
+  scope :newest_first, -> { order(id: :desc) }
+
+  private
+
+  def normalize_url
+    self.url = url.to_s.strip
+    self.url = parsed_url.normalize.to_s if parsed_url
+  end
+
+  def url_is_http_with_host
+    errors.add(:url, "must be an http or https URL with a host") unless parsed_url
+  end
+
+  # The URI when it is one that a link may have, else nil.
+  def parsed_url
+    return if url.length > MAX_URL_LENGTH
+
+    uri = URI.parse(url)
+    uri if uri.is_a?(URI::HTTP) && uri.host.present?
+  rescue URI::InvalidURIError
+    nil
+  end
+end

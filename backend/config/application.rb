@@ -1,0 +1,34 @@
+require_relative "boot"
+
+require "securerandom"
+require "rails"
+require "active_record/railtie"
+require "action_controller/railtie"
+require "rails/test_unit/railtie" unless Rails.env.production?
+
+require_relative "../app/middleware/json_errors"
+
+module LinkRadar
+  class Application < Rails::Application
+    config.load_defaults 6.1
+    config.api_only = true
+
+    # Requests come by IP, by service name and through proxies; whoever routes them decides which hosts exist.
+    config.hosts.clear
+
+    # What no controller rescues (an unknown route, a bug) is answered in JSON too.
+    config.exceptions_app = JsonErrors
+
+    # Saved URLs can carry tokens.
+    config.filter_parameters += [:url]
+
+    config.logger = ActiveSupport::TaggedLogging.new(ActiveSupport::Logger.new($stdout))
+    config.log_tags = [:request_id]
+    config.log_level = ENV.fetch("RAILS_LOG_LEVEL", "info").downcase.to_sym
+
+    # Nothing this API stores or sends is signed with it (no sessions, no cookies), so one for each process will do.
+    def secret_key_base
+      @secret_key_base ||= ENV["SECRET_KEY_BASE"].presence || SecureRandom.hex(64)
+    end
+  end
+end
