@@ -6,7 +6,7 @@ require "active_record/railtie"
 require "action_controller/railtie"
 require "rails/test_unit/railtie" unless Rails.env.production?
 
-require_relative "../app/middleware/json_errors"
+require_relative "../lib/json_errors"
 
 module LinkRadar
   class Application < Rails::Application
