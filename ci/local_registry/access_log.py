@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LINE = re.compile(
-    r'^\S+ \S+ (?P<user>\S+) \[[^\]]*\] "(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}) '
-    r'(?P<size>\d+)(?: "[^"]*" "(?P<agent>(?:[^"\\]|\\.)*)")?'
+    r'^\S+ \S+ \S+ \[[^\]]*\] "(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}) '
+    r'\d+(?: "[^"]*" "(?P<agent>(?:[^"\\]|\\.)*)")?'
 )
 
 
@@ -21,7 +21,6 @@ class Request:
         path: The path alone.
         status: The answer's status.
         query: What stood behind the `?`, undecoded, or empty.
-        user: Who had logged in, or empty.
         agent: The client's name for itself.
     """
 
@@ -29,7 +28,6 @@ class Request:
     path: str
     status: int
     query: str = ""
-    user: str = ""
     agent: str = ""
 
 
@@ -39,8 +37,7 @@ def parse_access_line(line: str) -> Request | None:
     if found is None:
         return None
     path, _, query = found["target"].partition("?")
-    user = "" if found["user"] == "-" else found["user"]
-    return Request(found["method"], path, int(found["status"]), query, user, found["agent"] or "")
+    return Request(found["method"], path, int(found["status"]), query, found["agent"] or "")
 
 
 def read_access_log(path: Path) -> list[Request]:

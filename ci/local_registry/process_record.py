@@ -40,6 +40,7 @@ class ProcessRecord(BaseModel):
     def write(self, path: Path) -> None:
         """Put the record into a file, whole or not at all."""
         fresh = path.with_name(f"{path.name}.new")
+        fresh.touch(mode=0o600)
         fresh.write_text(self.model_dump_json(), encoding="utf-8")
         fresh.replace(path)
 

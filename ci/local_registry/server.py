@@ -107,7 +107,7 @@ def _refuse_other_settings(settings: RegistrySettings, record: ProcessRecord) ->
     if record.port != settings.port:
         msg = f"The local registry of {settings.folder} runs on port {record.port} already, not {settings.port}."
         raise UsageError(msg, hint="Use that port, or stop it first: lr-ci registry down")
-    if record.htpasswd != settings.htpasswd:
+    if record.htpasswd != settings.password_file:
         msg = f"The local registry on port {record.port} runs already with another password file."
         raise UsageError(msg, hint="Stop it first: lr-ci registry down")
 
@@ -135,7 +135,12 @@ async def _launch(settings: RegistrySettings) -> ProcessRecord:
         env = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
         started = await run_process(command, time_limit=_GRACE_SECONDS, env=env)
         pid = int(started.stdout)
-        record = ProcessRecord(pid=pid, born=birth(pid) or "", port=settings.port, htpasswd=settings.htpasswd)
+        record = ProcessRecord(
+            pid=pid,
+            born=birth(pid) or "",
+            port=settings.port,
+            htpasswd=settings.password_file,
+        )
         record.write(settings.pid_file)
     return record
 
@@ -151,11 +156,11 @@ def _write_config(settings: RegistrySettings) -> None:
         },
         "http": {"addr": f"127.0.0.1:{settings.port}", "secret": secrets.token_hex(32)},
     }
-    if settings.htpasswd is not None:
-        if not settings.htpasswd.is_file():
-            msg = f"The password file {settings.htpasswd} is not there."
+    if (passwords := settings.password_file) is not None:
+        if not passwords.is_file():
+            msg = f"The password file {passwords} is not there."
             raise UsageError(msg, hint="Make it with: htpasswd -Bc FILE USER")
-        config["auth"] = {"htpasswd": {"realm": "local registry", "path": str(settings.htpasswd.absolute())}}
+        config["auth"] = {"htpasswd": {"realm": "local registry", "path": str(passwords)}}
     settings.config_file.unlink(missing_ok=True)
     settings.config_file.touch(mode=0o600)
     settings.config_file.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML as well

@@ -43,6 +43,11 @@ class RegistrySettings:
         return f"http://{self.host}"
 
     @property
+    def password_file(self) -> Path | None:
+        """The password file, whatever folder the registry is started in."""
+        return None if self.htpasswd is None else self.htpasswd.absolute()
+
+    @property
     def data_folder(self) -> Path:
         """The images."""
         return self.folder / "data"
