@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+from anyio.streams.stapled import MultiListener
+
+from ci.local_registry import RegistrySettings, Seeding, base_images, hub_mirror, seed
+from ci.local_registry.base_images import parse_base_image
+from ci.local_registry.debian import DebianBase, debian_base
+from ci.local_registry.image import compress_layer, image_config, image_manifest, sha256_digest
+from ci.local_registry.locking import file_lock
+from pipeline.errors import EngineError, RegistryError
+from tests.registry_fixtures import RunningRegistry, free_port
+
+DEBIAN = base_images("FROM debian:bookworm-slim\n")
+FAKE_MMDEBSTRAP = """#!/bin/sh
+echo "$*" >> "$CALLS"
+for target; do :; done
+exec tar --create --file="$target" --mtime=@0 --owner=0 --group=0 --numeric-owner --directory="$ROOT" .
+"""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What the stand-in for mmdebstrap was asked for.
+
+    Attributes:
+        folder: Holds the program; a test may put another there.
+        log: One line of arguments for each call.
+    """
+
+    folder: Path
+    log: Path
+
+    def count(self) -> int:
+        return len(self.log.read_text().splitlines())
+
+    def replace(self, script: str) -> None:
+        (self.folder / "mmdebstrap").write_text(script)
+        (self.folder / "mmdebstrap").chmod(0o755)
+
+
+def _unheard(_: str) -> None:
+    return
+
+
+def _nowhere() -> str:
+    return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Stands for mmdebstrap, which takes 20 s and Debian's archive; the real one has a test of its own."""
+    calls, root = Calls(tmp_path / "bin", tmp_path / "calls"), tmp_path / "root"
+    calls.folder.mkdir()
+    root.mkdir()
+    calls.log.touch()
+    (root / "hello").write_text("hello\n")
+    calls.replace(FAKE_MMDEBSTRAP)
+    path = f"{calls.folder}:{os.environ['PATH']}"
+    for name, value in {"PATH": path, "ROOT": str(root), "CALLS": str(calls.log)}.items():
+        monkeypatch.setenv(name, value)
+    return calls
+
+
+def _port(listener: MultiListener[SocketStream]) -> int:
+    port: int = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no Django here
+    return port
+
+
+def _manifest(registry: RunningRegistry, name: str = "docker.io/library/debian") -> httpx.Response:
+    with registry.client() as client:
+        accept = "application/vnd.oci.image.manifest.v1+json"
+        return client.get(f"/v2/{name}/manifests/bookworm-slim", headers={"Accept": accept})
+
+
+@pytest.mark.registry
+async def test_a_missing_base_is_made_once_when_the_hub_is_silent(registry: RunningRegistry, calls: Calls) -> None:
+    told: list[str] = []
+    first = await seed(DEBIAN, registry.settings, notice=told.append, hub_url=_nowhere())
+    again = await seed(DEBIAN, registry.settings, notice=told.append, hub_url=_nowhere())
+    assert (first, again) == ({DEBIAN[0]: Seeding.SEEDED}, {DEBIAN[0]: Seeding.PRESENT})
+    assert calls.count() == 1
+    assert len(told) == 2
+    manifest = _manifest(registry).json()
+    with registry.client() as client:
+        layer = client.get(f"/v2/docker.io/library/debian/blobs/{manifest['layers'][0]['digest']}").content
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(layer))) as tar:
+        assert "./hello" in tar.getnames()
+    assert not (registry.settings.folder / "seeding").exists()
+
+
+@pytest.mark.registry
+async def test_callers_at_once_make_a_base_once(registry: RunningRegistry, calls: Calls) -> None:
+    told: list[str] = []
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(lambda: seed(DEBIAN, registry.settings, notice=told.append, hub_url=_nowhere()))
+    assert calls.count() == 1
+    assert sum("waiting" in line for line in told) == 2
+
+
+@pytest.mark.registry
+async def test_nothing_is_made_while_the_hub_answers(
+    registry: RunningRegistry, registry_with_auth: RunningRegistry, calls: Calls
+) -> None:
+    for hub in (registry, registry_with_auth):
+        where = await seed(DEBIAN, registry.settings, notice=pytest.fail, hub_url=hub.url)
+        assert where == {DEBIAN[0]: Seeding.HUB}
+    assert calls.count() == 0
+
+
+@pytest.mark.registry
+async def test_a_hub_that_never_answers_costs_three_seconds_at_most(registry: RunningRegistry, calls: Calls) -> None:
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as silent:
+        port = _port(silent)
+        with anyio.fail_after(10):
+            await seed(DEBIAN, registry.settings, notice=_unheard, hub_url=f"http://127.0.0.1:{port}")
+    assert calls.count() == 1
+
+
+@pytest.mark.registry
+async def test_a_page_that_is_no_registry_does_not_count_as_the_hub(registry: RunningRegistry, calls: Calls) -> None:
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as portal, anyio.create_task_group() as tasks:
+
+        async def log_in_first(stream: SocketStream) -> None:
+            async with stream:
+                await stream.receive()
+                await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+        tasks.start_soon(portal.serve, log_in_first)
+        port = _port(portal)
+        await seed(DEBIAN, registry.settings, notice=_unheard, hub_url=f"http://127.0.0.1:{port}")
+        tasks.cancel_scope.cancel()
+    assert calls.count() == 1
+
+
+@pytest.mark.registry
+async def test_a_registry_with_a_password_is_seeded_with_it(registry_with_auth: RunningRegistry, calls: Calls) -> None:
+    settings = registry_with_auth.settings
+    with pytest.raises(RegistryError, match="401"):
+        await seed(DEBIAN, settings, notice=_unheard, hub_url=_nowhere())
+    where = await seed(DEBIAN, settings, notice=_unheard, auth=registry_with_auth.auth, hub_url=_nowhere())
+    assert where == {DEBIAN[0]: Seeding.SEEDED}
+    assert calls.count() == 1
+
+
+@pytest.mark.registry
+@pytest.mark.parametrize(
+    "reference",
+    ["ruby:3.4-slim", "debian:bookworm-20240612-slim", "debian@sha256:" + "0" * 64, "linkradar/debian:12"],
+)
+async def test_an_image_that_cannot_be_made_is_named_before_anything_is_done(
+    registry: RunningRegistry, calls: Calls, reference: str
+) -> None:
+    images = [*DEBIAN, *base_images(f"FROM {reference}\n")]
+    with pytest.raises(EngineError, match=f"(?s){reference} cannot be had.*skopeo copy"):
+        await seed(images, registry.settings, notice=_unheard, hub_url=_nowhere())
+    assert calls.count() == 0
+
+
+@pytest.mark.registry
+async def test_images_of_other_registries_are_left_to_them(registry: RunningRegistry) -> None:
+    images = base_images("FROM ghcr.io/linkradar/base:1\n")
+    where = await seed(images, registry.settings, notice=pytest.fail, hub_url=_nowhere())
+    assert where == {images[0]: Seeding.ELSEWHERE}
+
+
+@pytest.mark.registry
+async def test_a_failure_of_mmdebstrap_tells_its_last_lines_and_leaves_nothing(
+    registry: RunningRegistry, calls: Calls
+) -> None:
+    calls.replace("#!/bin/sh\necho E: no such suite >&2\nexit 25\n")
+    with pytest.raises(EngineError, match="E: no such suite"):
+        await seed(DEBIAN, registry.settings, notice=_unheard, hub_url=_nowhere())
+    assert _manifest(registry).status_code == 404
+    assert not (registry.settings.folder / "seeding").exists()
+    assert calls.count() == 0
+
+
+async def test_a_registry_that_does_not_run_is_named(tmp_path: Path) -> None:
+    settings = RegistrySettings(port=free_port(), folder=tmp_path)
+    with pytest.raises(RegistryError, match=r"(?s)does not answer.*registry up"):
+        await seed(DEBIAN, settings, notice=_unheard, hub_url=_nowhere())
+
+
+@pytest.mark.registry
+@pytest.mark.build
+async def test_the_real_mmdebstrap_makes_debian(registry: RunningRegistry) -> None:
+    where = await seed(DEBIAN, registry.settings, notice=_unheard, hub_url=_nowhere())
+    assert where == {DEBIAN[0]: Seeding.SEEDED}
+    manifest = _manifest(registry).json()
+    with registry.client() as client:
+        repository = "/v2/docker.io/library/debian"
+        layer = client.get(f"{repository}/blobs/{manifest['layers'][0]['digest']}").content
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(layer))) as tar:
+        names = set(tar.getnames())
+        release = tar.extractfile("./etc/os-release") or tar.extractfile("./usr/lib/os-release")
+        assert release is not None
+        assert b"VERSION_CODENAME=bookworm" in release.read()
+    assert "./usr/bin/apt-get" in names
+    assert not {name for name in names if name.startswith("./usr/share/man/")}
+    assert len(layer) < 60_000_000
+
+
+@pytest.mark.parametrize(
+    ("reference", "base"),
+    [
+        ("debian:bookworm-slim", DebianBase("bookworm", slim=True)),
+        ("debian:12-slim", DebianBase("bookworm", slim=True)),
+        ("debian:bookworm", DebianBase("bookworm", slim=False)),
+        ("debian:13", DebianBase("trixie", slim=False)),
+        ("debian:bullseye-slim", DebianBase("bullseye", slim=True)),
+        ("debian", None),
+        ("debian:12.5", None),
+        ("debian:slim", None),
+        ("ubuntu:24.04", None),
+        ("ghcr.io/library/debian:12", None),
+    ],
+)
+def test_debian_is_known_by_name_and_number(reference: str, base: DebianBase | None) -> None:
+    image = parse_base_image(reference)
+    assert image is not None
+    assert debian_base(image) == base
+
+
+def test_another_processor_is_not_made_here() -> None:
+    image = parse_base_image("debian:12", platform="linux/s390x")
+    assert image is not None
+    assert debian_base(image) is None
+
+
+def test_the_same_files_give_the_same_image(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(b"x" * 3_000_000)
+    layers = [compress_layer(tmp_path / "a.tar", tmp_path / name) for name in ("1.gz", "2.gz")]
+    assert layers[0].digest == layers[1].digest == sha256_digest((tmp_path / "1.gz").read_bytes())
+    assert layers[0].size == (tmp_path / "1.gz").stat().st_size
+    config = image_config(layers[0], created=0, made_by="a test")
+    assert json.loads(config)["rootfs"]["diff_ids"] == [sha256_digest(b"x" * 3_000_000)]
+    assert json.loads(config)["created"] == "1970-01-01T00:00:00Z"
+    assert json.loads(image_manifest(config, layers[0]))["config"]["digest"] == sha256_digest(config)
+
+
+def test_the_mirror_entry_leads_to_where_bases_are_seeded() -> None:
+    mirror = hub_mirror(RegistrySettings(port=5001))
+    assert (mirror.prefix, mirror.location) == ("docker.io", "localhost:5001/docker.io")
+
+
+async def test_a_lock_that_stays_held_is_told(tmp_path: Path) -> None:
+    async with file_lock(tmp_path / "lock", time_limit=1):
+        with pytest.raises(EngineError, match="Another process"):
+            async with file_lock(tmp_path / "lock", time_limit=0.2):
+                pytest.fail("two holders at once")
+    async with file_lock(tmp_path / "lock", time_limit=1):
+        pass
