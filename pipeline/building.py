@@ -1,0 +1,138 @@
+"""The Dagger side of a run: builds the image, labels it, uploads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import dagger
+
+from pipeline.engine_errors import build_error, upload_error
+from pipeline.errors import PipelineError, RegistryError, UsageError
+from pipeline.image import DIGEST
+from pipeline.labels import FROM_DOCKERFILE, oci_labels
+from pipeline.planning import RunPlan
+from pipeline.refs import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an image is built from.
+
+    Attributes:
+        directory: The build context.
+        dockerfile: The Dockerfile's path in it.
+        platform: What it is built for; the engine's own when None.
+    """
+
+    directory: dagger.Directory
+    dockerfile: str = "Dockerfile"
+    platform: dagger.Platform | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How the engine signs in at a registry.
+
+    Attributes:
+        username: The user; GHCR takes any with a token.
+        secret: The password or token.
+    """
+
+    username: str
+    secret: dagger.Secret
+
+
+@dataclass(slots=True)
+class DaggerBuilder:
+    """Builds and uploads the image of one run by the engine.
+
+    Attributes:
+        plan: What the image is.
+        source: What it is built from.
+        login: How the engine signs in, or None to use what it has.
+        service: The registry, where it is a service that the engine can reach and the network cannot.
+    """
+
+    plan: RunPlan
+    source: Source
+    login: Login | None = None
+    service: dagger.Service | None = None
+    _container: dagger.Container | None = None
+
+    async def container(self) -> dagger.Container:
+        """Describe the image with its labels; only what reads the Dockerfile's own labels is built for it.
+
+        Raises:
+            UsageError: There is no such Dockerfile.
+            BuildError: The image could not be built.
+        """
+        if self._container is None:
+            self._container = await self._labelled()
+        return self._container
+
+    async def build(self) -> None:
+        """Build the image.
+
+        Raises:
+            UsageError: There is no such Dockerfile.
+            BuildError: The image could not be built.
+        """
+        container = await self.container()
+        try:
+            await container.sync()
+        except dagger.DaggerError as error:
+            raise self._build_error(error) from error
+
+    async def upload(self, reference: str) -> str:
+        """Upload the image under a reference by tag and return its digest.
+
+        Raises:
+            AuthError: The registry does not take it from these credentials.
+            RegistryError: The upload failed.
+        """
+        container = await self.container()
+        image = self.plan.image
+        if self.login is not None:
+            container = container.with_registry_auth(image.registry, self.login.username, self.login.secret)
+        try:
+            address = await container.publish(reference, registry_service=self.service)
+        except dagger.DaggerError as error:
+            raise upload_error(error, image, reference) from error
+        digest = address.rpartition("@")[2]
+        if DIGEST.fullmatch(digest) is None:
+            msg = f"The engine published {reference}, but answered {shown(address)} instead of a digest."
+            raise RegistryError(msg)
+        return digest
+
+    async def _labelled(self) -> dagger.Container:
+        built = await self._from_dockerfile()
+        try:
+            from_dockerfile = {key: await built.label(key) or "" for key in FROM_DOCKERFILE}
+        except dagger.DaggerError as error:
+            raise self._build_error(error) from error
+        labels = oci_labels(
+            image=self.plan.image,
+            plan=self.plan.tags,
+            commit=self.plan.commit,
+            repository=self.plan.repository,
+            origin=self.plan.origin,
+            from_dockerfile=from_dockerfile,
+        )
+        for name, value in labels.items():
+            built = built.with_label(name, value)
+        return built
+
+    async def _from_dockerfile(self) -> dagger.Container:
+        source = self.source
+        try:
+            found = await source.directory.exists(source.dockerfile)
+        except dagger.DaggerError as error:
+            raise self._build_error(error) from error
+        if not found:
+            msg = f"There is no {shown(source.dockerfile)} in the source folder."
+            raise UsageError(msg, hint="Check --source, and --dockerfile, which is a path inside it.")
+        return source.directory.docker_build(dockerfile=source.dockerfile, platform=source.platform)
+
+    def _build_error(self, error: dagger.DaggerError) -> PipelineError:
+        name = self.plan.image.repository.rpartition("/")[2]
+        return build_error(error, f"{name} from {self.source.dockerfile}")

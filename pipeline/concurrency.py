@@ -1,0 +1,43 @@
+"""Doing several things at once: bounded, and failing with one of their own errors instead of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+_AT_ONCE = 8
+
+
+async def each(items: Iterable[T], action: Callable[[T], Awaitable[None]], *, at_once: int = _AT_ONCE) -> None:
+    """Run an action on every item, a bounded number at a time.
+
+    Args:
+        items: What to run it on.
+        action: What to run.
+        at_once: How many run at the same time.
+
+    Raises:
+        Exception: The first error of an action; the others are stopped. A group would hide its message in a module.
+    """
+    limiter = anyio.CapacityLimiter(at_once)
+
+    async def limited(item: T) -> None:
+        async with limiter:
+            await action(item)
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for item in items:
+                tasks.start_soon(limited, item)
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error inside a group, however deep it stands."""
+    first = group.exceptions[0]
+    return first_error(first) if isinstance(first, BaseExceptionGroup) else first

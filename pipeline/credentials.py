@@ -1,0 +1,137 @@
+"""How a request to a registry is signed: by Basic credentials, or by a token that the registry's service gives.
+
+The challenge is RFC 9110's `WWW-Authenticate`; the token service is the distribution specification's
+"Token Authentication". A password leaves this file only in an `Authorization` header.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import AsyncGenerator, Generator
+from typing import Literal
+
+import httpx
+from pydantic import BaseModel, ConfigDict, SecretStr
+from typing_extensions import override
+
+from pipeline.errors import AuthError, RegistryError
+from pipeline.image import ImageName, is_loopback
+
+_PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
+
+
+class Credentials(BaseModel):
+    """A user and a password or token; the password never shows in a representation."""
+
+    model_config = ConfigDict(frozen=True)
+
+    username: str
+    password: SecretStr
+
+    def basic(self) -> str:
+        """Return the value of an `Authorization` header of the Basic scheme (RFC 7617)."""
+        pair = f"{self.username}:{self.password.get_secret_value()}"
+        return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+class Challenge(BaseModel):
+    """What a registry asks for when it answers 401."""
+
+    model_config = ConfigDict(frozen=True)
+
+    scheme: Literal["basic", "bearer"]
+    realm: str = ""
+    service: str = ""
+
+
+def parse_challenge(header: str) -> Challenge | None:
+    """Read a `WWW-Authenticate` header, or None where it asks for something that this client does not speak."""
+    scheme, _, rest = header.strip().partition(" ")
+    parameters = {key.lower(): value for key, value in _PARAMETER.findall(rest)}
+    realm, service = parameters.get("realm", ""), parameters.get("service", "")
+    match scheme.lower():
+        case "basic":
+            return Challenge(scheme="basic", realm=realm, service=service)
+        case "bearer" if realm:
+            return Challenge(scheme="bearer", realm=realm, service=service)
+        case _:
+            return None
+
+
+class RegistryAuth(httpx.Auth):
+    """Answers a registry's challenge once and signs every later request with what came of it.
+
+    Args:
+        image: The repository that a token must be good for, by pull and push.
+        credentials: What the caller gave, or None to ask without.
+    """
+
+    requires_response_body = True
+
+    def __init__(self, image: ImageName, credentials: Credentials | None) -> None:
+        self._image = image
+        self._credentials = credentials
+        self._authorization: str | None = None
+
+    @override
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        msg = "registries are asked asynchronously"
+        raise NotImplementedError(msg)
+
+    @override
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        if self._authorization is not None:
+            request.headers["Authorization"] = self._authorization
+        response = yield request
+        if response.status_code != httpx.codes.UNAUTHORIZED:
+            return
+        challenge = parse_challenge(response.headers.get("WWW-Authenticate", ""))
+        if challenge is None or (challenge.scheme == "basic" and self._credentials is None):
+            return
+        if challenge.scheme == "basic" and self._credentials is not None:
+            self._authorization = self._credentials.basic()
+        else:
+            token_response = yield self._token_request(challenge)
+            await token_response.aread()
+            self._authorization = f"Bearer {self._token(token_response)}"
+        request.headers["Authorization"] = self._authorization
+        yield request
+
+    def _token_request(self, challenge: Challenge) -> httpx.Request:
+        realm = httpx.URL(challenge.realm)
+        if realm.scheme != "https" and not is_loopback(realm.host):
+            msg = f"{self._image.registry} names a token service without TLS, {realm.host}."
+            raise AuthError(msg, hint="No credentials were sent. Check the registry's address.")
+        scope = f"repository:{self._image.repository}:pull,push"
+        headers = {} if self._credentials is None else {"Authorization": self._credentials.basic()}
+        params = {"service": challenge.service, "scope": scope}
+        return httpx.Request("GET", realm.copy_merge_params(params), headers=headers)
+
+    def _token(self, response: httpx.Response) -> str:
+        status = response.status_code
+        if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            msg = f"{self._image.registry} refuses these credentials for {self._image} (HTTP {status})."
+            raise AuthError(msg, hint=access_hint(self._image))
+        if status != httpx.codes.OK:
+            msg = f"The token service of {self._image.registry} answered HTTP {status}."
+            raise RegistryError(msg, hint="Nothing was changed by this request; run it again.")
+        try:
+            answer = response.json()
+            token = answer.get("token") or answer.get("access_token")
+        except (ValueError, AttributeError):
+            token = None
+        if not isinstance(token, str) or not token:
+            msg = f"The token service of {self._image.registry} answered without a token."
+            raise RegistryError(msg)
+        return token
+
+
+def access_hint(image: ImageName) -> str:
+    """Say what a person can do who is not let in."""
+    if image.registry == "ghcr.io":
+        return (
+            "In Actions: `permissions: packages: write`, and package settings → Manage Actions access. "
+            "On a laptop: a classic token with write:packages."
+        )
+    return "Check the user and the token given by --username and --token."

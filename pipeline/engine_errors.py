@@ -1,0 +1,86 @@
+"""Turns what an engine says when it fails into one of our errors.
+
+The texts are those of a Dagger engine v0.21.8 and of the embedded one; what is not recognised is passed on whole.
+"""
+
+from __future__ import annotations
+
+import re
+
+import dagger
+
+from pipeline.credentials import access_hint
+from pipeline.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError
+from pipeline.image import ImageName
+
+_PROCESS = re.compile(r'process "(?P<command>.*?)" did not complete successfully: exit code: (?P<code>\d+)', re.DOTALL)
+_DENIED = re.compile(
+    r"\b401\b|\b403\b|unauthorized|denied|forbidden|no basic auth credentials|authentication required",
+    re.IGNORECASE,
+)
+_DISK_FULL = "no space left on device"
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_SHOWN_LINES = 3
+_LONGEST_LINE = 300
+_SHELLS = ("/bin/sh -c ", "/bin/bash -c ")
+
+
+def build_error(error: dagger.DaggerError, what: str) -> PipelineError:
+    """Say why an image could not be built.
+
+    Args:
+        error: What the engine answered.
+        what: What was being built, such as `lr-backend from Dockerfile`.
+
+    Returns:
+        An error that ends with the failing command, its exit code and its last output, where there is one.
+    """
+    text = str(error)
+    if not isinstance(error, dagger.QueryError):
+        return EngineError(f"The engine did not answer while building {what}: {one_line(text)}.")
+    if _DISK_FULL in text.lower():
+        hint = "Free some space where the engine keeps its store, and run this again."
+        return BuildError(f"{what} could not be built: {_DISK_FULL} in the engine's store.", hint=hint)
+    if isinstance(error, dagger.ExecError):
+        output = last_lines(error.stderr) or last_lines(error.stdout)
+        return BuildError(_failed(what, " ".join(error.command), error.exit_code, output))
+    if match := _PROCESS.search(text):
+        return BuildError(_failed(what, match["command"], int(match["code"]), last_lines(text[match.end() :])))
+    return BuildError(f"{what} could not be built: {one_line(text)}")
+
+
+def upload_error(error: dagger.DaggerError, image: ImageName, reference: str) -> PipelineError:
+    """Say why an image could not be uploaded."""
+    text = str(error)
+    if not isinstance(error, dagger.QueryError):
+        return EngineError(f"The engine did not answer while uploading {reference}: {one_line(text)}.")
+    if _DENIED.search(text):
+        return AuthError(f"{image.registry} refuses to take {reference}: {one_line(text)}", hint=access_hint(image))
+    hint = "Run this again; layers that arrived are not sent twice."
+    return RegistryError(f"{reference} could not be uploaded: {one_line(text)}", hint=hint)
+
+
+def pull_error(error: dagger.DaggerError, image: ImageName, reference: str) -> PipelineError:
+    """Say why an image could not be pulled."""
+    text = str(error)
+    if isinstance(error, dagger.QueryError) and _DENIED.search(text):
+        return AuthError(f"{image.registry} does not give out {reference}: {one_line(text)}", hint=access_hint(image))
+    return RegistryError(f"{reference} could not be pulled: {one_line(text)}", hint="Check that it was published.")
+
+
+def last_lines(output: str, count: int = _SHOWN_LINES) -> str:
+    """Return the last lines of a command's output that say something, on one line, without terminal codes."""
+    lines = [line.strip()[:_LONGEST_LINE] for line in _ANSI.sub("", output).splitlines()]
+    return " / ".join([line for line in lines if line][-count:])
+
+
+def one_line(text: str) -> str:
+    """Return an engine's message on one line, cut to a readable length, without terminal codes."""
+    return " ".join(_ANSI.sub("", text).split())[: _LONGEST_LINE * 2]
+
+
+def _failed(what: str, command: str, code: int, output: str) -> str:
+    for shell in _SHELLS:
+        command = command.removeprefix(shell)
+    ending = f": {output}" if output else " without output"
+    return f"{what} could not be built:\n`{one_line(command)}` exited with {code}{ending}"

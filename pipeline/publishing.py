@@ -1,0 +1,214 @@
+"""The order of publishing: build once, upload once, write the other tags, check that all name one digest.
+
+Order is safety: tags that are written once come first, moving tags after them, `latest` last. What a run wrote stays
+when it fails half-way, and running it again finishes the work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipeline.concurrency import each
+from pipeline.errors import CollisionError, PipelineError, RegistryError, WriteOnceError
+from pipeline.labels import REVISION
+from pipeline.planning import RunPlan
+from pipeline.progress import Steps
+from pipeline.refs import shown
+from pipeline.registry import Manifest, Registry
+from pipeline.report import TagOutcome, TagReport
+from pipeline.tagging import LatestPolicy, PlannedTag, TagKind, highest_stable
+
+_STAGES = ({TagKind.SHA, TagKind.DIRTY}, {TagKind.VERSION}, {TagKind.BRANCH}, {TagKind.LATEST})
+"""Kinds of tag in the order they are written; those of one stage at once."""
+
+
+class ImageBuilder(Protocol):
+    """Makes the image of a run, and sends its layers."""
+
+    async def build(self) -> None:
+        """Build the image, so that uploading it is all that is left."""
+
+    async def upload(self, reference: str) -> str:
+        """Upload the image under a reference by tag and return its manifest's digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing did.
+
+    Attributes:
+        digest: The manifest's digest.
+        tags: What became of each tag, in the order of the plan.
+        built: False where the image was in the registry already.
+    """
+
+    digest: str
+    tags: tuple[TagReport, ...]
+    built: bool
+
+
+async def publish(
+    plan: RunPlan, registry: Registry, builder: ImageBuilder, steps: Steps, *, platform: str
+) -> Published:
+    """Publish an image under all tags of a plan.
+
+    Args:
+        plan: What to publish, and where.
+        registry: The HTTP API of the image's repository.
+        builder: Builds and uploads; not called where the commit's image is there already.
+        steps: Times the steps.
+        platform: Such as `linux/amd64`; which image of an index is meant.
+
+    Raises:
+        CollisionError: The commit's tag names the image of another commit.
+        WriteOnceError: The version names another image already.
+        AuthError: The registry does not let these credentials do this.
+        RegistryError: The registry failed, or tags do not end on one digest.
+        BuildError: The image could not be built.
+    """
+    run = _Publication(plan, registry, platform)
+    with steps.step("check the registry"):
+        await registry.check_access()
+        manifest = await run.existing_image()
+    built = False
+    if manifest is None:
+        with steps.step("build the image"):
+            await builder.build()
+        manifest = await run.image_of_tag(plan.tags.primary.name)  # another run may have been quicker
+    if manifest is None:
+        with steps.step("upload the image"):
+            manifest = await run.uploaded(builder)
+        built = True
+    else:
+        steps.progress.notice(f"The image of commit {plan.commit.short_sha} is in the registry already.")
+    with steps.step("write the tags"):
+        await run.write_tags(manifest)
+        await run.check_digests(manifest.digest)
+    return Published(manifest.digest, tuple(run.reports[tag.name] for tag in plan.tags.tags), built)
+
+
+@dataclass(slots=True)
+class _Publication:
+    """The state of one publication: the reports of the tags that are done."""
+
+    plan: RunPlan
+    registry: Registry
+    platform: str
+    reports: dict[str, TagReport] = field(default_factory=dict)
+
+    async def existing_image(self) -> Manifest | None:
+        """Return the image of this commit where the registry has it, by the commit's tag or by the version's."""
+        existing = await self.image_of_tag(self.plan.tags.primary.name)
+        for tag in self.plan.tags.further:
+            if tag.kind is not TagKind.VERSION:
+                continue
+            released = await self.registry.manifest(tag.name)
+            if released is None or (existing is not None and released.digest == existing.digest):
+                continue
+            labels = await self.registry.labels(released, self.platform)
+            if existing is not None or labels.get(REVISION) != self.plan.commit.sha:
+                raise self._taken(tag.name, released.digest)
+            existing = released
+        return existing
+
+    async def image_of_tag(self, name: str) -> Manifest | None:
+        """Return the image that the commit's tag names, once it is sure that it is this commit's."""
+        manifest = await self.registry.manifest(name)
+        if manifest is None:
+            return None
+        labels = await self.registry.labels(manifest, self.platform)
+        revision = labels.get(REVISION)
+        if revision == self.plan.commit.sha:
+            return manifest
+        reference = self.registry.image.tagged(name)
+        if revision is None:
+            msg = f"{reference} is there, but does not say which commit it is of (no label {REVISION})."
+            hint = "Delete that tag in the registry if it was pushed by hand, and run this again."
+            raise CollisionError(msg, hint=hint)
+        msg = f"{reference} is the image of commit {shown(revision)}, not of {self.plan.commit.sha}."
+        hint = "Their first seven digits are alike: amend the newer commit so that it gets another name."
+        raise CollisionError(msg, hint=hint)
+
+    async def uploaded(self, builder: ImageBuilder) -> Manifest:
+        """Upload the image under the commit's tag and read its manifest back."""
+        primary = self.plan.tags.primary
+        digest = await builder.upload(self.registry.image.tagged(primary.name))
+        manifest = await self.registry.manifest(digest)
+        if manifest is None:
+            msg = f"{self.registry.image.at(digest)} was uploaded, but the registry does not have it."
+            raise RegistryError(msg, hint="Run this again.")
+        self.reports[primary.name] = self._told(primary, TagOutcome.WRITTEN)
+        return manifest
+
+    async def write_tags(self, manifest: Manifest) -> None:
+        """Write every tag that is not done, stage by stage."""
+        try:
+            for kinds in _STAGES:
+                stage = [tag for tag in self.plan.tags.tags if tag.kind in kinds and tag.name not in self.reports]
+                await each(stage, lambda tag: self._write_tag(tag, manifest))
+        except PipelineError as error:
+            missing = [tag.name for tag in self.plan.tags.tags if tag.name not in self.reports]
+            error.message += f" Done: {', '.join(self.reports) or 'no tag'}; not written: {', '.join(missing)}."
+            raise
+
+    async def _write_tag(self, tag: PlannedTag, manifest: Manifest) -> None:
+        previous = await self.registry.digest_of(tag.name)
+        if previous == manifest.digest:
+            self.reports[tag.name] = self._told(tag, TagOutcome.PRESENT)
+            return
+        if previous is not None and not tag.kind.moves:
+            raise self._taken(tag.name, previous)
+        if tag.kind is TagKind.LATEST and (reason := await self._keeps_latest()):
+            self.reports[tag.name] = self._told(tag, TagOutcome.KEPT, previous, reason)
+            return
+        stored = await self.registry.put_tag(tag.name, manifest)
+        if stored != manifest.digest:
+            msg = f"{self.registry.image.tagged(tag.name)} was stored as {shown(stored)}, not as {manifest.digest}."
+            raise RegistryError(msg, hint="The registry changed the manifest; report this to who runs it.")
+        outcome = TagOutcome.WRITTEN if previous is None else TagOutcome.MOVED
+        self.reports[tag.name] = self._told(tag, outcome, previous)
+
+    async def _keeps_latest(self) -> str:
+        """Return why `latest` stays where it is; empty where it moves."""
+        version = self.plan.tags.version
+        if self.plan.tags.latest is not LatestPolicy.AUTO or version is None:
+            return ""
+        highest = highest_stable(await self.registry.tags())
+        if highest is None or highest <= version:
+            return ""
+        return f"{highest} is a higher release than {version}"
+
+    async def check_digests(self, digest: str) -> None:
+        """Make sure that every tag which was not kept names the one digest."""
+        found: dict[str, str | None] = {}
+
+        async def look_up(name: str) -> None:
+            found[name] = await self.registry.digest_of(name)
+
+        await each([name for name, report in self.reports.items() if report.outcome is not TagOutcome.KEPT], look_up)
+        wrong = {name: other for name, other in found.items() if other != digest}
+        if wrong:
+            listed = ", ".join(f"{self.registry.image.tagged(name)} names {wrong[name]}" for name in sorted(wrong))
+            msg = f"Not all tags name {digest}: {listed}."
+            raise RegistryError(msg, hint="Another run may have moved them meanwhile; run this again.")
+
+    def _taken(self, tag: str, digest: str) -> WriteOnceError:
+        msg = f"{self.registry.image.tagged(tag)} names {digest} already, and it is written once."
+        return WriteOnceError(msg, hint="Release the change under a new version, or from a new commit.")
+
+    def _told(
+        self,
+        tag: PlannedTag,
+        outcome: TagOutcome,
+        previous: str | None = None,
+        reason: str | None = None,
+    ) -> TagReport:
+        return TagReport(
+            name=tag.name,
+            kind=tag.kind,
+            reference=self.registry.image.tagged(tag.name),
+            outcome=outcome,
+            previous_digest=previous,
+            reason=reason,
+        )

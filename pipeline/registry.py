@@ -1,0 +1,257 @@
+"""Reads and tag writes over a registry's HTTP API (OCI distribution specification v1.1).
+
+Layers never travel here: the engine uploads them. This client asks what a tag names, reads a manifest and an image's
+labels, lists tags, and writes a manifest that is in the registry under a further tag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import httpx
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.credentials import Credentials, RegistryAuth, access_hint
+from pipeline.errors import AuthError, RegistryError
+from pipeline.image import DIGEST, ImageName
+from pipeline.refs import shown
+
+_MANIFEST_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_DIGEST_HEADER = "Docker-Content-Digest"
+_REQUEST_SECONDS = 60.0
+_CONNECT_SECONDS = 10.0
+_PAGE_SIZE = 1000
+_MOST_PAGES = 1000
+
+
+class Manifest(BaseModel):
+    """A manifest or index, byte for byte as the registry holds it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    content: bytes
+    media_type: str
+    digest: str
+
+    def parsed(self) -> dict[str, Any]:
+        """Return its JSON object."""
+        value = json.loads(self.content)
+        return value if isinstance(value, dict) else {}
+
+
+class Registry:
+    """One repository of a registry; made by `open_registry`."""
+
+    def __init__(self, image: ImageName, http: httpx.AsyncClient) -> None:
+        self.image = image
+        self._http = http
+        self._path = f"/v2/{image.repository}"
+
+    async def check_access(self) -> None:
+        """Make sure that the registry answers and takes the credentials, before anything is built.
+
+        Raises:
+            AuthError: It wants credentials, or others than these.
+            RegistryError: It does not answer, or is no registry.
+        """
+        response = await self._send("GET", "/v2/", what=self.image.registry)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            msg = f"{self.image.registry} answers, but is no container registry (no /v2/)."
+            raise RegistryError(msg, hint="Check --registry.")
+
+    async def digest_of(self, tag: str) -> str | None:
+        """Ask what a tag names; None where there is no such tag."""
+        response = await self._send("HEAD", f"{self._path}/manifests/{tag}", what=self.image.tagged(tag), accept=True)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        digest = response.headers.get(_DIGEST_HEADER, "")
+        if DIGEST.fullmatch(digest) is not None:
+            return str(digest)
+        manifest = await self.manifest(tag)
+        return None if manifest is None else manifest.digest
+
+    async def manifest(self, reference: str) -> Manifest | None:
+        """Read a manifest by tag or digest; None where there is none.
+
+        Raises:
+            RegistryError: The bytes are not those that the digest names.
+        """
+        by_digest = DIGEST.fullmatch(reference) is not None
+        what = self.image.at(reference) if by_digest else self.image.tagged(reference)
+        response = await self._send("GET", f"{self._path}/manifests/{reference}", what=what, accept=True)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        digest = "sha256:" + hashlib.sha256(response.content).hexdigest()
+        promised = reference if by_digest else response.headers.get(_DIGEST_HEADER, digest)
+        if digest != promised:
+            msg = f"{what} was promised as {shown(promised)}, but its bytes are {digest}."
+            raise RegistryError(msg, hint="Something between here and the registry changes what passes.")
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or _MANIFEST_TYPES[0]
+        return Manifest(content=response.content, media_type=media_type, digest=digest)
+
+    async def labels(self, manifest: Manifest, platform: str) -> dict[str, str]:
+        """Read the labels of an image's configuration.
+
+        Args:
+            manifest: The image's manifest, or an index of which the platform's image is taken.
+            platform: Such as `linux/amd64`.
+        """
+        document = manifest.parsed()
+        if isinstance(document.get("manifests"), list):
+            chosen = _for_platform(document["manifests"], platform)
+            inner = None if chosen is None else await self.manifest(chosen)
+            return {} if inner is None else await self.labels(inner, platform)
+        digest = document.get("config", {}).get("digest", "")
+        if DIGEST.fullmatch(digest) is None:
+            return {}
+        what = self.image.at(manifest.digest)
+        response = await self._send("GET", f"{self._path}/blobs/{digest}", what=what)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            msg = f"The configuration of {what} is missing in the registry."
+            raise RegistryError(msg, hint="Delete the image there and run this again.")
+        try:
+            labels = response.json().get("config", {}).get("Labels") or {}
+        except (ValueError, AttributeError) as error:
+            msg = f"The configuration of {what} is not JSON."
+            raise RegistryError(msg) from error
+        return {str(key): str(value) for key, value in labels.items()}
+
+    async def put_tag(self, tag: str, manifest: Manifest) -> str:
+        """Write a manifest that the registry holds under a further tag: one PUT, no blob asked for or sent.
+
+        Returns:
+            The digest that the registry says it stored.
+        """
+        what = self.image.tagged(tag)
+        response = await self._send(
+            "PUT",
+            f"{self._path}/manifests/{tag}",
+            what=what,
+            content=manifest.content,
+            headers={"Content-Type": manifest.media_type},
+        )
+        if response.status_code == httpx.codes.NOT_FOUND:
+            msg = f"{what} could not be written: {_reason(response)}."
+            raise RegistryError(msg, hint="Check that the repository exists and is not being deleted.")
+        return str(response.headers.get(_DIGEST_HEADER, manifest.digest))
+
+    async def tags(self) -> list[str]:
+        """List every tag, page by page; empty where the repository does not exist yet."""
+        names: list[str] = []
+        url = f"{self._path}/tags/list?n={_PAGE_SIZE}"
+        for _ in range(_MOST_PAGES):
+            response = await self._send("GET", url, what=str(self.image))
+            if response.status_code == httpx.codes.NOT_FOUND:
+                return names
+            try:
+                names += [str(name) for name in response.json().get("tags") or ()]
+            except (ValueError, AttributeError) as error:
+                msg = f"The list of tags of {self.image} is not JSON."
+                raise RegistryError(msg) from error
+            following = response.links.get("next", {}).get("url")
+            if following is None:
+                return names
+            url = str(response.url.join(following))
+        msg = f"{self.image} has more than {_PAGE_SIZE * _MOST_PAGES} tags."
+        raise RegistryError(msg)
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        what: str,
+        accept: bool = False,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        """Send one request; the one place where an answer becomes an error. 404 is left to the caller."""
+        all_headers = dict(headers or {}) | ({"Accept": ", ".join(_MANIFEST_TYPES)} if accept else {})
+        try:
+            with anyio.fail_after(_REQUEST_SECONDS):
+                response = await self._http.request(method, url, content=content, headers=all_headers)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            msg = f"{self.image.registry} did not answer in time for {what}."
+            raise RegistryError(msg, hint="Check the network, and run this again.") from error
+        except httpx.HTTPError as error:
+            msg = f"{self.image.registry} could not be reached for {what}: {str(error) or type(error).__name__}."
+            raise RegistryError(
+                msg, hint="Check --registry and the network. A local one: `lr-ci registry up`."
+            ) from error
+        _raise_for(response, self.image, what)
+        return response
+
+
+@asynccontextmanager
+async def open_registry(
+    image: ImageName,
+    credentials: Credentials | None,
+    *,
+    base_url: str | None = None,
+) -> AsyncIterator[Registry]:
+    """Open the HTTP API of an image's repository.
+
+    Args:
+        image: The image; its registry is spoken to by HTTPS, by plain HTTP on this machine.
+        credentials: Who asks, or None to ask without.
+        base_url: Where the API is reached when that is not the registry's own address: a Dagger service.
+    """
+    scheme = "http" if image.is_loopback else "https"
+    async with httpx.AsyncClient(
+        base_url=base_url or f"{scheme}://{image.registry}",
+        auth=RegistryAuth(image, credentials),
+        verify=ssl.create_default_context(),
+        timeout=httpx.Timeout(_REQUEST_SECONDS, connect=_CONNECT_SECONDS),
+        follow_redirects=True,
+        headers={"User-Agent": "backend-pipeline"},
+        trust_env=not image.is_loopback,
+    ) as http:
+        yield Registry(image, http)
+
+
+def _raise_for(response: httpx.Response, image: ImageName, what: str) -> None:
+    status = response.status_code
+    if response.is_success or status == httpx.codes.NOT_FOUND:
+        return
+    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        given = "authorization" in response.request.headers
+        verb = "refuses these credentials for" if given else "wants credentials for"
+        msg = f"{image.registry} {verb} {what} (HTTP {status}{_because(response)})."
+        hint = access_hint(image) if given else "Give --token env:NAME, the variable that holds a token or password."
+        raise AuthError(msg, hint=hint)
+    msg = f"{image.registry} answered HTTP {status} for {what}{_because(response)}."
+    raise RegistryError(msg, hint="Run this again; what is written stays and is not sent twice.")
+
+
+def _because(response: httpx.Response) -> str:
+    reason = _reason(response)
+    return f": {reason}" if reason else ""
+
+
+def _reason(response: httpx.Response) -> str:
+    """Read the first error of the registry's own JSON; empty for anything else, such as a proxy's HTML."""
+    try:
+        first = response.json()["errors"][0]
+        return shown(f"{first.get('code', '')} {first.get('message', '')}".strip()).strip("'\"")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
+
+
+def _for_platform(descriptors: list[Any], platform: str) -> str | None:
+    system, _, architecture = platform.partition("/")
+    for descriptor in descriptors:
+        found = descriptor.get("platform") or {}
+        if found.get("os") == system and found.get("architecture") == architecture.partition("/")[0]:
+            return str(descriptor.get("digest", ""))
+    return None

@@ -1,0 +1,144 @@
+"""Runs a published image: what was pulled by its digest must answer, or it is not fit to be deployed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import dagger
+from dagger import dag
+
+from pipeline.engine_errors import last_lines, pull_error
+from pipeline.errors import RegistryError, UsageError, VerificationError
+from pipeline.image import DIGEST, ImageName
+from pipeline.refs import shown
+from pipeline.registry import open_registry
+from pipeline.run import RegistryAccess
+
+# Starts the image's own command, asks for the path until it answers, and stops what it started. $1 is the port,
+# $2 the path, $3 the seconds to wait; the command follows. The client is whichever the image has.
+_PROBE = r"""
+port=$1 path=$2 limit=$3
+shift 3
+if command -v curl >/dev/null 2>&1; then
+  ask() { curl -sS -o /dev/null -w '%{http_code}' --noproxy '*' -m 5 "http://127.0.0.1:$port$path"; }
+elif command -v wget >/dev/null 2>&1; then
+  ask() { wget -q -O /dev/null -T 5 --no-proxy "http://127.0.0.1:$port$path" && echo 200; }
+elif command -v ruby >/dev/null 2>&1; then
+  ask() { ruby -rnet/http -e 'print Net::HTTP.start("127.0.0.1", ARGV[0].to_i, nil) { |h|
+    h.open_timeout = h.read_timeout = 5; h.get(ARGV[1]).code }' "$port" "$path"; }
+elif command -v python3 >/dev/null 2>&1; then
+  ask() { python3 -c 'import http.client, sys
+c = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=5)
+c.request("GET", sys.argv[2]); print(c.getresponse().status, end="")' "$port" "$path"; }
+else
+  echo "the image has no curl, wget, ruby or python3 to ask with" >&2
+  exit 97
+fi
+PORT=$port "$@" >&2 &
+server=$!
+trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null' EXIT
+begin=$(date +%s)
+while :; do
+  kill -0 "$server" 2>/dev/null || { wait "$server"; echo "the server ended by itself with $?" >&2; exit 98; }
+  code=$(ask 2>/dev/null) || code=
+  case $code in 2??|3??) printf '%s' "$code"; exit 0 ;; esac
+  if [ $(($(date +%s) - begin)) -ge "$limit" ]; then
+    echo "no good answer in $limit s, the last was ${code:-none}" >&2
+    exit 99
+  fi
+  sleep 0.1
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What an image must do.
+
+    Attributes:
+        command: A command that must end well in it.
+        path: The path that its server must answer with 2xx or 3xx.
+        port: The port that its server listens on, told to it as `PORT` too.
+        seconds: How long the server may take to answer.
+    """
+
+    command: tuple[str, ...] = ("bin/rails", "--version")
+    path: str = "/up"
+    port: int = 3000
+    seconds: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What an image answered.
+
+    Attributes:
+        reference: The image by digest.
+        output: What the command printed.
+        status: The HTTP status of the path.
+    """
+
+    reference: str
+    output: str
+    status: str
+
+
+async def find_digest(image: ImageName, tag: str, access: RegistryAccess) -> str:
+    """Ask the registry which image a tag names.
+
+    Raises:
+        RegistryError: There is no such tag, or the registry failed.
+        AuthError: The registry does not answer these credentials.
+    """
+    async with open_registry(image, await access.credentials(), base_url=access.api_url) as registry:
+        digest = await registry.digest_of(tag)
+    if digest is None:
+        msg = f"{image.tagged(tag)} is not in the registry."
+        raise RegistryError(msg, hint="Publish it first, with build-and-push.")
+    return digest
+
+
+async def verify_image(image: ImageName, digest: str, access: RegistryAccess, expectation: Expectation) -> Verified:
+    """Pull an image by digest, run a command in it, start its server and ask it.
+
+    Args:
+        image: The image.
+        digest: Which one, as `sha256:` and 64 hex digits.
+        access: How to reach the registry.
+        expectation: What it must do.
+
+    Raises:
+        UsageError: The digest is not one.
+        RegistryError: The image could not be pulled.
+        VerificationError: It does not do what it must.
+    """
+    if DIGEST.fullmatch(digest) is None:
+        msg = f"{shown(digest)} is not a digest."
+        raise UsageError(msg, hint="Give sha256: and 64 hex digits, as build-and-push prints it.")
+    reference = image.at(digest)
+    container = dag.container()
+    if access.login is not None:
+        container = container.with_registry_auth(image.registry, access.login.username, access.login.secret)
+    container = container.from_(reference, registry_service=access.service)
+    try:
+        entrypoint = await container.entrypoint()
+        arguments = await container.default_args()
+    except dagger.DaggerError as error:
+        raise pull_error(error, image, reference) from error
+    output = await _run(container, list(expectation.command), reference)
+    probe = ["sh", "-c", _PROBE, "probe", str(expectation.port), expectation.path, str(expectation.seconds)]
+    status = await _run(container, [*probe, *entrypoint, *arguments], f"{expectation.path} of {reference}")
+    return Verified(reference, output.strip(), status.strip())
+
+
+async def _run(container: dagger.Container, command: list[str], what: str) -> str:
+    try:
+        return await container.with_exec(command).stdout()
+    except dagger.ExecError as error:
+        output = last_lines(error.stderr) or last_lines(error.stdout)
+        shown_command = " ".join(command[:2] if command[0] == "sh" else command)
+        msg = f"{what} does not pass: `{shown_command}` exited with {error.exit_code}: {output or 'no output'}"
+        raise VerificationError(msg, hint="It is published, but do not deploy it.") from error
+    except dagger.DaggerError as error:
+        msg = f"{what} could not be run: {error}"
+        raise VerificationError(msg) from error
