@@ -1,66 +1,16 @@
-"""Changes to a tree that is still being built, and paths that may not leave it."""
+"""Changes to a tree that is still being built."""
 
 from __future__ import annotations
 
-import os
-import posixpath
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ci.engine.patterns import PatternMatcher
-from ci.engine.snapshot_trees import SnapshotError, TreeFilter, copy_file, copy_tree, is_folder, remove_tree, walk
-
-_MOST_LINKS = 40
-
-
-def resolve(tree: Path, path: str, *, follow_last: bool = True) -> Path:
-    """Find where a path of a tree is on disk, through links that stay in the tree.
-
-    Args:
-        tree: The top folder.
-        path: Relative to it; a leading `/` means the top folder too.
-        follow_last: Follow the path's last part where that is a link.
-
-    Returns:
-        The place; nothing need be there.
-
-    Raises:
-        SnapshotError: The path, or a link on its way, leads out of the tree, or links run in a circle.
-    """
-    if "\0" in path:
-        msg = f"{path!r} is no path: it holds a NUL"
-        raise SnapshotError(msg)
-    cleaned = posixpath.normpath(f"./{path}")
-    if cleaned.split("/")[0] == "..":
-        msg = f"{path!r} leads out of the directory"
-        raise SnapshotError(msg)
-    left = cleaned.split("/")[::-1]
-    found: list[str] = []
-    links = 0
-    while left:
-        part = left.pop()
-        if part in {"", "."}:
-            continue
-        if part == "..":
-            if not found:
-                msg = f"{path!r} leads out of the directory by a link"
-                raise SnapshotError(msg)
-            found.pop()
-            continue
-        here = tree.joinpath(*found, part)
-        if not (here.is_symlink() and (left or follow_last)):
-            found.append(part)
-            continue
-        destination = os.fspath(here.readlink())
-        links += 1
-        if links > _MOST_LINKS or posixpath.isabs(destination):
-            what = "links in a circle" if links > _MOST_LINKS else f"the link to {destination!r}"
-            msg = f"{path!r} cannot be followed inside the directory: {what}"
-            raise SnapshotError(msg)
-        left.extend(reversed(destination.split("/")))
-    return tree.joinpath(*found)
+from ci.engine.snapshot_filters import TreeFilter
+from ci.engine.snapshot_reads import resolve
+from ci.engine.snapshot_trees import SnapshotError, copy_file, copy_tree, is_folder, remove_tree, walk
 
 
 def place_file(tree: Path, path: str, source: Path, permissions: int | None) -> None:

@@ -6,14 +6,13 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from anyio import from_thread
-from dulwich.ignore import IgnoreFilterManager
 
-from ci.engine.patterns import PatternMatcher
+from ci.engine.snapshot_filters import EVERYTHING, TreeFilter
 from pipeline.errors import EngineError
 
 ROOT_MODE = 0o755
@@ -27,72 +26,6 @@ _MTIME = 1_000_000_000
 
 class SnapshotError(EngineError):
     """A folder cannot be taken, read or changed as asked; the message names the path."""
-
-
-@dataclass(frozen=True)
-class TreeFilter:
-    """Which paths of a tree pass: those that are included, not excluded and not ignored by git.
-
-    A folder that does not pass appears all the same where something below it does. One that passes appears even
-    when nothing in it does. (tonistiigi/fsutil, `filterFS.Walk`.)
-    """
-
-    include: PatternMatcher | None = None
-    exclude: PatternMatcher | None = None
-    ignored: IgnoreFilterManager | None = None
-    prefix: str = ""
-
-    @classmethod
-    def of(
-        cls,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        *,
-        gitignore_in: Path | None = None,
-        search_above: bool = False,
-    ) -> TreeFilter:
-        """Read the patterns.
-
-        Args:
-            include: What passes; everything where there are none. A lone `.` means everything.
-            exclude: What does not, of that.
-            gitignore_in: The folder whose `.gitignore` files count, if they do.
-            search_above: They count from the git repository around that folder on.
-
-        Raises:
-            PatternError: A pattern cannot be read.
-        """
-        ignored = None
-        prefix = ""
-        if gitignore_in is not None:
-            top = _repository_root(gitignore_in) if search_above else gitignore_in
-            ignored = IgnoreFilterManager(str(top), [], ignorecase=False)
-            prefix = "" if top == gitignore_in else f"{gitignore_in.relative_to(top).as_posix()}/"
-        return cls(_matcher(include), _matcher(exclude), ignored, prefix)
-
-    def takes(self, path: str, *, folder: bool) -> bool:
-        """Tell whether a path passes."""
-        if self.include is not None and not self.include.matches(path):
-            return False
-        if self.exclude is not None and self.exclude.matches(path):
-            return False
-        return not self._ignores(path, folder=folder)
-
-    def enters(self, path: str) -> bool:
-        """Tell whether anything in a folder may pass."""
-        if self.include is not None and not self.include.may_contain(path):
-            return False
-        if self.exclude is not None and self.exclude.may_skip(path):
-            return False
-        return not self._ignores(path, folder=True)
-
-    def _ignores(self, path: str, *, folder: bool) -> bool:
-        if self.ignored is None:
-            return False
-        return bool(self.ignored.is_ignored(f"{self.prefix}{path}{'/' if folder else ''}"))
-
-
-EVERYTHING = TreeFilter()
 
 
 @dataclass
@@ -303,15 +236,3 @@ def _make_room(folder: _Folder, target: Path) -> None:
 def is_folder(path: Path) -> bool:
     """Tell whether a folder is at a path; a link to one is none."""
     return path.is_dir() and not path.is_symlink()
-
-
-def _matcher(patterns: Sequence[str]) -> PatternMatcher | None:
-    kept = ["*" if pattern.strip() == "." else pattern for pattern in patterns if pattern.strip()]
-    return PatternMatcher(kept) if kept else None
-
-
-def _repository_root(folder: Path) -> Path:
-    for above in (folder, *folder.parents):
-        if (above / ".git").exists():
-            return above
-    return folder

@@ -3,54 +3,27 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import anyio
 from anyio import to_thread
 
 from ci.engine import snapshot_edits as edits
-from ci.engine.patterns import PatternError, PatternMatcher
-from ci.engine.snapshot_trees import (
-    EVERYTHING,
-    ROOT_MODE,
-    SnapshotError,
-    TreeFilter,
-    copy_tree,
-    is_folder,
-    remove_tree,
-    seal_tree,
-    walk,
-)
+from ci.engine import snapshot_reads as reads
+from ci.engine.snapshot_filters import EVERYTHING, TreeFilter
+from ci.engine.snapshot_reads import FileKind, FileStat
+from ci.engine.snapshot_trees import ROOT_MODE, SnapshotError, copy_tree, remove_tree, seal_tree
 
 __all__ = ["FileKind", "FileStat", "Snapshot", "SnapshotError", "SnapshotStore", "remove_tree"]
 
-FileKind = Literal["REGULAR", "DIRECTORY", "SYMLINK"]
 T = TypeVar("T")
 
 _THREADS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class FileStat:
-    """What is known of a path.
-
-    Attributes:
-        name: Its last part, once links are followed.
-        kind: What is there.
-        size: Bytes.
-        permissions: Permission bits.
-    """
-
-    name: str
-    kind: FileKind
-    size: int
-    permissions: int
 
 
 @dataclass(frozen=True)
@@ -75,7 +48,7 @@ class Snapshot:
         Raises:
             SnapshotError: There is no such folder.
         """
-        return await self.store.run(_entries, self.path, path)
+        return await self.store.run(reads.entries, self.path, path)
 
     async def glob(self, pattern: str) -> list[str]:
         """List the paths that a pattern matches, folders with a `/` behind them, parents first.
@@ -83,7 +56,7 @@ class Snapshot:
         Raises:
             PatternError: The pattern cannot be read, or is empty.
         """
-        return await self.store.run(_glob, self.path, pattern)
+        return await self.store.run(reads.glob, self.path, pattern)
 
     async def exists(self, path: str, *, kind: FileKind | None = None, follow: bool = True) -> bool:
         """Tell whether something, or something of that kind, is at a path.
@@ -93,7 +66,7 @@ class Snapshot:
             kind: What it has to be; asking for a link looks at the link itself.
             follow: Follow the path's last part where that is a link.
         """
-        return await self.store.run(_exists, self.path, path, kind, follow and kind != "SYMLINK")
+        return await self.store.run(reads.exists, self.path, path, kind, follow and kind != "SYMLINK")
 
     async def stat(self, path: str, *, follow: bool = True) -> FileStat:
         """Tell what is at a path.
@@ -101,7 +74,7 @@ class Snapshot:
         Raises:
             SnapshotError: Nothing is.
         """
-        return await self.store.run(_stat, self.path, path, follow)
+        return await self.store.run(reads.stat_path, self.path, path, follow)
 
     async def read_file(self, path: str) -> bytes:
         """Read a file.
@@ -109,11 +82,11 @@ class Snapshot:
         Raises:
             SnapshotError: There is none, or it is a folder.
         """
-        return await self.store.run(_read, self.path, path)
+        return await self.store.run(reads.read, self.path, path)
 
     async def locate(self, path: str) -> Path:
         """Find where a path is on disk, through links; something has to be there."""
-        return await self.store.run(_existing, self.path, path)
+        return await self.store.run(reads.existing, self.path, path)
 
     async def export(self, target: Path, *, wipe: bool = False) -> None:
         """Copy everything into a folder of the host, over what is there.
@@ -257,64 +230,8 @@ class SnapshotStore:
         return Snapshot(kept / "tree", digest, self)
 
 
-def _existing(tree: Path, path: str) -> Path:
-    found = edits.resolve(tree, path)
-    if not found.exists():
-        msg = f"{path!r} does not exist in the directory"
-        raise SnapshotError(msg)
-    return found
-
-
-def _entries(tree: Path, path: str) -> list[str]:
-    folder = _existing(tree, path)
-    if not is_folder(folder):
-        msg = f"{path!r} is a file, not a directory"
-        raise SnapshotError(msg)
-    names = sorted(os.listdir(folder), key=os.fsencode)  # noqa: PTH208 - names, not paths
-    return [f"{name}/" if is_folder(folder / name) else name for name in names]
-
-
-def _glob(tree: Path, pattern: str) -> list[str]:
-    if not pattern.strip():
-        msg = "the pattern is empty"
-        raise PatternError(msg)
-    matcher = PatternMatcher([pattern])
-    return [f"{path}/" if folder else path for path, folder in walk(tree) if matcher.matches_exactly(path)]
-
-
-def _exists(tree: Path, path: str, kind: FileKind | None, follow: bool) -> bool:  # noqa: FBT001
-    found = edits.resolve(tree, path, follow_last=follow)
-    if not (found.exists() or found.is_symlink()):
-        return False
-    return kind is None or _kind(found.lstat().st_mode) == kind
-
-
-def _stat(tree: Path, path: str, follow: bool) -> FileStat:  # noqa: FBT001
-    found = _existing(tree, path) if follow else edits.resolve(tree, path, follow_last=False)
-    info = found.lstat()
-    return FileStat(found.name, _kind(info.st_mode), info.st_size, stat.S_IMODE(info.st_mode))
-
-
-def _kind(mode: int) -> FileKind:
-    if stat.S_ISDIR(mode):
-        return "DIRECTORY"
-    return "SYMLINK" if stat.S_ISLNK(mode) else "REGULAR"
-
-
-def _read(tree: Path, path: str) -> bytes:
-    found = _existing(tree, path)
-    if is_folder(found):
-        msg = f"{path!r} is a directory, not a file"
-        raise SnapshotError(msg)
-    return found.read_bytes()
-
-
 def _link(tree: Path, path: str, take: TreeFilter, target: Path) -> None:
-    folder = _existing(tree, path)
-    if not is_folder(folder):
-        msg = f"{path!r} is a file, not a directory"
-        raise SnapshotError(msg)
-    copy_tree(folder, target, take=take, link=True)
+    copy_tree(reads.existing_folder(tree, path), target, take=take, link=True)
 
 
 def _export(tree: Path, target: Path, wipe: bool) -> None:  # noqa: FBT001
