@@ -8,7 +8,7 @@ import dagger
 
 from pipeline.engine_errors import build_error, upload_error
 from pipeline.errors import PipelineError, RegistryError, UsageError
-from pipeline.image import DIGEST
+from pipeline.image import DIGEST, ImageName
 from pipeline.labels import FROM_DOCKERFILE, oci_labels
 from pipeline.planning import RunPlan
 from pipeline.refs import shown
@@ -42,6 +42,37 @@ class Login:
     secret: dagger.Secret
 
 
+@dataclass(frozen=True, slots=True)
+class EngineAccess:
+    """How the engine reaches the registry.
+
+    Attributes:
+        login: How it signs in, or None to use what it has.
+        service: The registry, where it is a service that the engine can reach and the network cannot.
+    """
+
+    login: Login | None = None
+    service: dagger.Service | None = None
+
+    def signed_in(self, container: dagger.Container, image: ImageName) -> dagger.Container:
+        """Return the container with the login for an image's registry."""
+        if self.login is None:
+            return container
+        return container.with_registry_auth(image.registry, self.login.username, self.login.secret)
+
+
+async def dirty_plan(plan: RunPlan, source: Source, *, allowed: bool) -> RunPlan:
+    """Return the plan for the tree as it is: unchanged where it is clean, with a tag of its own where it is not.
+
+    Raises:
+        DirtyTreeError: The tree is not what the commit says, and that is not allowed.
+    """
+    if not plan.dirty:
+        return plan
+    content = await source.directory.digest() if allowed else ""
+    return plan.for_dirty_tree(content, allowed=allowed)
+
+
 @dataclass(slots=True)
 class DaggerBuilder:
     """Builds and uploads the image of one run by the engine.
@@ -49,14 +80,12 @@ class DaggerBuilder:
     Attributes:
         plan: What the image is.
         source: What it is built from.
-        login: How the engine signs in, or None to use what it has.
-        service: The registry, where it is a service that the engine can reach and the network cannot.
+        access: How the engine reaches the registry.
     """
 
     plan: RunPlan
     source: Source
-    login: Login | None = None
-    service: dagger.Service | None = None
+    access: EngineAccess = EngineAccess()
     _container: dagger.Container | None = None
 
     async def container(self) -> dagger.Container:
@@ -90,12 +119,10 @@ class DaggerBuilder:
             AuthError: The registry does not take it from these credentials.
             RegistryError: The upload failed.
         """
-        container = await self.container()
         image = self.plan.image
-        if self.login is not None:
-            container = container.with_registry_auth(image.registry, self.login.username, self.login.secret)
+        container = self.access.signed_in(await self.container(), image)
         try:
-            address = await container.publish(reference, registry_service=self.service)
+            address = await container.publish(reference, registry_service=self.access.service)
         except dagger.DaggerError as error:
             raise upload_error(error, image, reference) from error
         digest = address.rpartition("@")[2]

@@ -12,18 +12,20 @@ from dagger import DefaultPath, Doc, Ignore, dag, enum_type, field, function, ob
 
 # Private, but the one class whose message the SDK shows without a traceback (facts, "Errors"); a test holds it.
 from dagger.mod._exceptions import FunctionError
+from pydantic import SecretStr
 
-from pipeline.building import DaggerBuilder, Login, Source
+from pipeline.building import DaggerBuilder, EngineAccess, Login, Source, dirty_plan
 from pipeline.checkout import Checkout
+from pipeline.credentials import Credentials
 from pipeline.errors import PipelineError
 from pipeline.git import read_checkout
 from pipeline.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
 from pipeline.progress import PlainProgress
 from pipeline.report import BuildReport
-from pipeline.run import RegistryAccess, run_publish
+from pipeline.run import RegistryAccess, find_digest, run_publish
 from pipeline.summary import render_summary
 from pipeline.tagging import LatestPolicy
-from pipeline.verification import Expectation, find_digest, verify_image
+from pipeline.verification import Expectation, verify_image
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -172,8 +174,8 @@ class BackendPipeline:
     ) -> str:
         """Build the image, publish it under all its tags, and print exactly its digest."""
         plan = await self._plan(ref, sha, latest)
-        access = await self._access(plan, username, token, registry_service)
-        return (await self._publish(plan, access, allow_dirty=allow_dirty)).digest
+        login = _login(plan, username, token)
+        return (await self._publish(plan, login, registry_service, allow_dirty=allow_dirty)).digest
 
     @_shown(cache="never")
     async def publish(
@@ -189,8 +191,8 @@ class BackendPipeline:
     ) -> Publication:
         """Do what build-and-push does, and answer with all of it: chain digest, tags, report or summary."""
         plan = await self._plan(ref, sha, latest)
-        access = await self._access(plan, username, token, registry_service)
-        report = await self._publish(plan, access, allow_dirty=allow_dirty)
+        login = _login(plan, username, token)
+        report = await self._publish(plan, login, registry_service, allow_dirty=allow_dirty)
         return Publication(  # type: ignore[call-arg] # object_type makes it a dataclass behind mypy's back
             digest=report.digest,
             image=report.image,
@@ -218,15 +220,24 @@ class BackendPipeline:
     ) -> str:
         """Pull the published image by digest, run it, and say what it answered."""
         plan = await self._plan(ref, sha, LatestPolicy.AUTO)
-        access = await self._access(plan, username, token, registry_service)
+        login = _login(plan, username, token)
+        access = await _api_access(login, registry_service)
         wanted = digest or await find_digest(plan.image, plan.tags.primary.name, access)
         defaults = Expectation()
         expectation = Expectation(command=tuple(command or defaults.command), path=path, port=port)
-        verified = await verify_image(plan.image, wanted, access, expectation)
+        verified = await verify_image(plan.image, wanted, EngineAccess(login, registry_service), expectation)
         return f"{verified.reference}\n{' '.join(expectation.command)}: {verified.output}\n{path}: {verified.status}"
 
-    async def _publish(self, plan: RunPlan, access: RegistryAccess, *, allow_dirty: bool) -> BuildReport:
-        return await run_publish(plan, self._source(), access, PlainProgress(), allow_dirty=allow_dirty)
+    async def _publish(
+        self, plan: RunPlan, login: Login | None, service: dagger.Service | None, *, allow_dirty: bool
+    ) -> BuildReport:
+        progress = PlainProgress()
+        for notice in plan.notices:
+            progress.notice(notice)
+        plan = await dirty_plan(plan.for_publishing(), self._source(), allowed=allow_dirty)
+        builder = DaggerBuilder(plan, self._source(), EngineAccess(login, service))
+        platform = self.platform or await dag.default_platform()
+        return await run_publish(plan, builder, await _api_access(login, service), progress, platform=platform)
 
     async def _plan(self, ref: str | None, sha: str | None, latest: LatestPolicy) -> RunPlan:
         request = RunRequest(registry=self.registry, owner=self.owner, name=self.name, ref=ref, sha=sha, latest=latest)
@@ -235,19 +246,22 @@ class BackendPipeline:
     async def _checkout(self) -> Checkout:
         return await read_checkout(self.repo, self.git_config)
 
-    async def _access(
-        self,
-        plan: RunPlan,
-        username: str | None,
-        token: dagger.Secret | None,
-        registry_service: dagger.Service | None,
-    ) -> RegistryAccess:
-        owner = plan.image.repository.partition("/")[0]
-        login = None if token is None else Login(username or owner, token)
-        if registry_service is None:
-            return RegistryAccess(login)
-        await registry_service.start()
-        return RegistryAccess(login, registry_service, await registry_service.endpoint(scheme="http"))
-
     def _source(self) -> Source:
         return Source(self.source, self.dockerfile, self.platform)
+
+
+def _login(plan: RunPlan, username: str | None, token: dagger.Secret | None) -> Login | None:
+    owner = plan.image.repository.partition("/")[0]
+    return None if token is None else Login(username or owner, token)
+
+
+async def _api_access(login: Login | None, service: dagger.Service | None) -> RegistryAccess:
+    """Say how this process, inside the engine, reaches the registry's HTTP API."""
+    credentials = None
+    if login is not None:
+        password = await login.secret.plaintext()
+        credentials = Credentials(username=login.username, password=SecretStr(password.strip()))
+    if service is None:
+        return RegistryAccess(credentials)
+    await service.start()
+    return RegistryAccess(credentials, await service.endpoint(scheme="http"))

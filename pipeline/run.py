@@ -1,84 +1,54 @@
-"""One run from end to end: a plan and a source become a published image and its report."""
+"""One run from end to end: a plan and a builder become a published image and its report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import dagger
-from dagger import dag
-from pydantic import SecretStr
-
-from pipeline.building import DaggerBuilder, Login, Source
 from pipeline.credentials import Credentials
-from pipeline.engine_errors import build_error
+from pipeline.errors import RegistryError
+from pipeline.image import ImageName
 from pipeline.planning import RunPlan
 from pipeline.progress import Progress, Steps
-from pipeline.publishing import publish
+from pipeline.publishing import ImageBuilder, publish
 from pipeline.registry import open_registry
 from pipeline.report import BuildReport
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryAccess:
-    """How a run reaches its registry.
+    """How this process reaches the registry's HTTP API.
 
     Attributes:
-        login: User and secret, or None for a registry that asks for none.
-        service: The registry as a service that the engine pushes to and pulls from, where it needs one.
-        api_url: Where this process reaches the registry's HTTP API, where that is not the registry's own address.
+        credentials: User and password or token, or None for a registry that asks for none.
+        api_url: Where the API is reached, where that is not the registry's own address: a Dagger service.
     """
 
-    login: Login | None = None
-    service: dagger.Service | None = None
+    credentials: Credentials | None = None
     api_url: str | None = None
-
-    async def credentials(self) -> Credentials | None:
-        """Return the login in the form that the HTTP client takes."""
-        if self.login is None:
-            return None
-        password = await self.login.secret.plaintext()
-        return Credentials(username=self.login.username, password=SecretStr(password.strip()))
-
-
-async def settle_dirty_tree(plan: RunPlan, source: Source, *, allow_dirty: bool) -> RunPlan:
-    """Return the plan for the tree as it is: unchanged where it is clean, with a tag of its own where it is not.
-
-    Raises:
-        DirtyTreeError: The tree is not what the commit says, and that is not allowed.
-    """
-    if not plan.dirty:
-        return plan
-    content = await source.directory.digest() if allow_dirty else ""
-    return plan.for_dirty_tree(content, allowed=allow_dirty)
 
 
 async def run_publish(
     plan: RunPlan,
-    source: Source,
+    builder: ImageBuilder,
     access: RegistryAccess,
     progress: Progress,
     *,
-    allow_dirty: bool = False,
+    platform: str,
 ) -> BuildReport:
     """Build and publish, and say what was done.
 
     Args:
-        plan: What to publish, and where.
-        source: What to build.
+        plan: What to publish, and where; `RunPlan.for_publishing` and `for_dirty_tree` have passed it.
+        builder: Builds and uploads; not asked for anything where the image is in the registry already.
         access: How to reach the registry.
         progress: Is told what happens.
-        allow_dirty: Whether a tree that no commit holds may be published, under a tag of its own alone.
+        platform: What the image is for, such as `linux/amd64`.
 
     Raises:
         PipelineError: One of its subclasses, by what went wrong; see `pipeline.errors`.
     """
     steps = Steps(progress)
-    for notice in plan.notices:
-        progress.notice(notice)
-    plan = await settle_dirty_tree(plan.for_publishing(), source, allow_dirty=allow_dirty)
-    platform = source.platform or await default_platform()
-    builder = DaggerBuilder(plan, source, access.login, access.service)
-    async with open_registry(plan.image, await access.credentials(), base_url=access.api_url) as registry:
+    async with open_registry(plan.image, access.credentials, base_url=access.api_url) as registry:
         published = await publish(plan, registry, builder, steps, platform=platform)
     return BuildReport(
         image=str(plan.image),
@@ -95,13 +65,16 @@ async def run_publish(
     )
 
 
-async def default_platform() -> str:
-    """Ask the engine what it builds for by itself, such as `linux/amd64`.
+async def find_digest(image: ImageName, tag: str, access: RegistryAccess) -> str:
+    """Ask the registry which image a tag names.
 
     Raises:
-        EngineError: It does not answer.
+        RegistryError: There is no such tag, or the registry failed.
+        AuthError: The registry does not answer these credentials.
     """
-    try:
-        return await dag.default_platform()
-    except dagger.DaggerError as error:
-        raise build_error(error, "the image") from error
+    async with open_registry(image, access.credentials, base_url=access.api_url) as registry:
+        digest = await registry.digest_of(tag)
+    if digest is None:
+        msg = f"{image.tagged(tag)} is not in the registry."
+        raise RegistryError(msg, hint="Publish it first, with build-and-push.")
+    return digest

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import dagger
 from dagger import dag
 
+from pipeline.building import EngineAccess
 from pipeline.engine_errors import last_lines, pull_error
-from pipeline.errors import RegistryError, UsageError, VerificationError
+from pipeline.errors import UsageError, VerificationError
 from pipeline.image import DIGEST, ImageName
 from pipeline.refs import shown
-from pipeline.registry import open_registry
-from pipeline.run import RegistryAccess
 
 # Starts the image's own command, asks for the path until it answers, and stops what it started. $1 is the port,
 # $2 the path, $3 the seconds to wait; the command follows. The client is whichever the image has.
@@ -83,28 +82,13 @@ class Verified:
     status: str
 
 
-async def find_digest(image: ImageName, tag: str, access: RegistryAccess) -> str:
-    """Ask the registry which image a tag names.
-
-    Raises:
-        RegistryError: There is no such tag, or the registry failed.
-        AuthError: The registry does not answer these credentials.
-    """
-    async with open_registry(image, await access.credentials(), base_url=access.api_url) as registry:
-        digest = await registry.digest_of(tag)
-    if digest is None:
-        msg = f"{image.tagged(tag)} is not in the registry."
-        raise RegistryError(msg, hint="Publish it first, with build-and-push.")
-    return digest
-
-
-async def verify_image(image: ImageName, digest: str, access: RegistryAccess, expectation: Expectation) -> Verified:
+async def verify_image(image: ImageName, digest: str, access: EngineAccess, expectation: Expectation) -> Verified:
     """Pull an image by digest, run a command in it, start its server and ask it.
 
     Args:
         image: The image.
         digest: Which one, as `sha256:` and 64 hex digits.
-        access: How to reach the registry.
+        access: How the engine reaches the registry.
         expectation: What it must do.
 
     Raises:
@@ -116,10 +100,7 @@ async def verify_image(image: ImageName, digest: str, access: RegistryAccess, ex
         msg = f"{shown(digest)} is not a digest."
         raise UsageError(msg, hint="Give sha256: and 64 hex digits, as build-and-push prints it.")
     reference = image.at(digest)
-    container = dag.container()
-    if access.login is not None:
-        container = container.with_registry_auth(image.registry, access.login.username, access.login.secret)
-    container = container.from_(reference, registry_service=access.service)
+    container = access.signed_in(dag.container(), image).from_(reference, registry_service=access.service)
     try:
         entrypoint = await container.entrypoint()
         arguments = await container.default_args()
