@@ -55,7 +55,7 @@ test-fast: setup ## Run the tests that need no engine, no registry and no build
 	@$(PY)/pytest -q -m 'not engine and not registry and not build'
 
 lint: setup ## Run every linter, and fail at the end when one did
-	@failed=; try() { printf '%s\n' "-- $$*" >&2; "$$@" || failed="$$failed $${1\#\#*/}"; }; \
+	@failed=; try() { printf '%s\n' "-- $$*" >&2; "$$@" || failed="$$failed $${1##*/}"; }; \
 	try $(PY)/ruff check; \
 	try $(PY)/ruff format --check; \
 	try $(PY)/mypy; \
