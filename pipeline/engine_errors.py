@@ -12,6 +12,7 @@ import dagger
 from pipeline.credentials import access_hint
 from pipeline.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError
 from pipeline.image import ImageName
+from pipeline.output import last_lines, one_line
 
 _PROCESS = re.compile(r'process "(?P<command>.*?)" did not complete successfully: exit code: (?P<code>\d+)', re.DOTALL)
 _DENIED = re.compile(
@@ -19,9 +20,6 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _DISK_FULL = "no space left on device"
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_SHOWN_LINES = 3
-_LONGEST_LINE = 300
 _SHELLS = ("/bin/sh -c ", "/bin/bash -c ")
 
 
@@ -66,17 +64,6 @@ def pull_error(error: dagger.DaggerError, image: ImageName, reference: str) -> P
     if isinstance(error, dagger.QueryError) and _DENIED.search(text):
         return AuthError(f"{image.registry} does not give out {reference}: {one_line(text)}", hint=access_hint(image))
     return RegistryError(f"{reference} could not be pulled: {one_line(text)}", hint="Check that it was published.")
-
-
-def last_lines(output: str, count: int = _SHOWN_LINES) -> str:
-    """Return the last lines of a command's output that say something, on one line, without terminal codes."""
-    lines = [line.strip()[:_LONGEST_LINE] for line in _ANSI.sub("", output).splitlines()]
-    return " / ".join([line for line in lines if line][-count:])
-
-
-def one_line(text: str) -> str:
-    """Return an engine's message on one line, cut to a readable length, without terminal codes."""
-    return " ".join(_ANSI.sub("", text).split())[: _LONGEST_LINE * 2]
 
 
 def _failed(what: str, command: str, code: int, output: str) -> str:

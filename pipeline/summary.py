@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 
 from pipeline.checkout import Commit
+from pipeline.output import without_terminal_codes
 from pipeline.refs import CommitSha
 from pipeline.report import BuildReport, TagOutcome, TagReport
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _LONGEST_CELL = 200
@@ -28,7 +28,7 @@ def markdown_text(text: str, *, limit: int = _LONGEST_CELL) -> str:
         text: Any text.
         limit: How many characters are shown at most.
     """
-    flat = " ".join(_INVISIBLE.sub(" ", _ESCAPES.sub("", text)).split())
+    flat = " ".join(_INVISIBLE.sub(" ", without_terminal_codes(text)).split())
     cut = flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
     return _PUNCTUATION.sub(lambda match: f"&#{ord(match[0])};", cut)
 

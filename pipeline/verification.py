@@ -8,9 +8,10 @@ import dagger
 from dagger import dag
 
 from pipeline.building import EngineAccess
-from pipeline.engine_errors import last_lines, pull_error
+from pipeline.engine_errors import pull_error
 from pipeline.errors import UsageError, VerificationError
 from pipeline.image import DIGEST, ImageName
+from pipeline.output import last_lines
 from pipeline.refs import shown
 
 # Starts the image's own command, asks for the path until it answers, and stops what it started. $1 is the port,

@@ -1,0 +1,33 @@
+"""What a command or an engine wrote, cut down so that it fits a message: no terminal codes, one line, bounded.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_SHOWN_LINES = 3
+_LONGEST_LINE = 300
+
+
+def without_terminal_codes(text: str) -> str:
+    """Return a text without the ANSI sequences that colour it or move the cursor (ECMA-48, control sequences)."""
+    return _ANSI.sub("", text)
+
+
+def last_lines(output: str, count: int = _SHOWN_LINES) -> str:
+    """Return the last lines of a command's output that say something, on one line.
+
+    Args:
+        output: All that it wrote.
+        count: How many lines.
+    """
+    lines = [line.strip()[:_LONGEST_LINE] for line in without_terminal_codes(output).splitlines()]
+    return " / ".join([line for line in lines if line][-count:])
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, cut to a readable length."""
+    return " ".join(without_terminal_codes(text).split())[: _LONGEST_LINE * 2]
