@@ -11,6 +11,13 @@ from dulwich.ignore import IgnoreFilterManager
 from ci.engine.patterns import PatternMatcher
 
 
+class _Ignored(IgnoreFilterManager):
+    """What git ignores; a link to a folder is no folder to it."""
+
+    def _is_dir(self, path: str) -> bool:
+        return super()._is_dir(path) and not Path(self._top_path, path).is_symlink()
+
+
 @dataclass(frozen=True)
 class TreeFilter:
     """Which paths of a tree pass: those that are included, not excluded and not ignored by git.
@@ -48,17 +55,17 @@ class TreeFilter:
         prefix = ""
         if gitignore_in is not None:
             top = _repository_root(gitignore_in) if search_above else gitignore_in
-            ignored = IgnoreFilterManager(str(top), [], ignorecase=False)
+            ignored = _Ignored(str(top), [], ignorecase=False)
             prefix = "" if top == gitignore_in else f"{gitignore_in.relative_to(top).as_posix()}/"
         return cls(_matcher(include), _matcher(exclude), ignored, prefix)
 
-    def takes(self, path: str, *, folder: bool) -> bool:
+    def takes(self, path: str) -> bool:
         """Tell whether a path passes."""
         if self.include is not None and not self.include.matches(path):
             return False
         if self.exclude is not None and self.exclude.matches(path):
             return False
-        return not self._ignores(path, folder=folder)
+        return not self._ignores(path)
 
     def enters(self, path: str) -> bool:
         """Tell whether anything in a folder may pass."""
@@ -66,12 +73,11 @@ class TreeFilter:
             return False
         if self.exclude is not None and self.exclude.may_skip(path):
             return False
-        return not self._ignores(path, folder=True)
+        return not self._ignores(path)
 
-    def _ignores(self, path: str, *, folder: bool) -> bool:
-        if self.ignored is None:
-            return False
-        return bool(self.ignored.is_ignored(f"{self.prefix}{path}{'/' if folder else ''}"))
+    def _ignores(self, path: str) -> bool:
+        # Without a slash behind folders: dulwich looks at the disk then, and reads `models/*` as git does.
+        return self.ignored is not None and bool(self.ignored.is_ignored(self.prefix + path))
 
 
 EVERYTHING = TreeFilter()

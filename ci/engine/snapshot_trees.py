@@ -77,7 +77,7 @@ class _Copy:
             if (info.st_dev, info.st_ino) != self.avoid:
                 self._subfolder(fd, entry.name, into, path, stat.S_IMODE(info.st_mode))
             return
-        if stat.S_ISSOCK(info.st_mode) or not self.take.takes(path, folder=False):
+        if stat.S_ISSOCK(info.st_mode) or not self.take.takes(path):
             return
         target = into.path / entry.name
         if stat.S_ISLNK(info.st_mode):
@@ -95,7 +95,7 @@ class _Copy:
             copy_file(entry.name, target, dir_fd=fd, shown=path)
 
     def _subfolder(self, fd: int, name: str, into: _Folder, path: str, mode: int) -> None:
-        taken = self.take.takes(path, folder=True)
+        taken = self.take.takes(path)
         if not taken and not self.take.enters(path):
             return
         inner = _Folder(into.path / name, mode, into)
