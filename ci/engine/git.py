@@ -213,17 +213,22 @@ class LocalRepository:
     async def _git(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
         done = await self._ask(arguments, env)
         if done.exit_code:
-            msg = f"git {arguments[0]} failed in {os.fspath(self._path)!r}: {complaint(done)}"
-            raise GitError(msg)
+            raise self._failure(arguments, done)
         return done.stdout.removesuffix("\n")
 
     async def _try(self, *arguments: str) -> str | None:
+        """Ask something whose answer may be that there is none."""
         done = await self._ask(arguments, None)
+        if done.exit_code > 1 or done.exit_code < 0:
+            raise self._failure(arguments, done)
         return None if done.exit_code else done.stdout.removesuffix("\n")
 
     async def _ask(self, arguments: Sequence[str], env: Mapping[str, str] | None) -> Completed:
         where = [f"--git-dir={self._git_dir}", *([] if self._bare else [f"--work-tree={self._path}"])]
         return await run_git((*where, *arguments), cwd=self._path, env=env, time_limit=_SECONDS)
+
+    def _failure(self, arguments: Sequence[str], done: Completed) -> GitError:
+        return GitError(f"git {arguments[0]} failed in {os.fspath(self._path)!r}: {complaint(done)}")
 
 
 def _copy_index(index: Path, copy: Path) -> None:
