@@ -150,7 +150,7 @@ def _write_config(settings: RegistrySettings) -> None:
         "version": "0.1",
         "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": False}},
         "storage": {
-            "filesystem": {"rootdirectory": str(settings.data_folder)},
+            "filesystem": {"rootdirectory": str(settings.data_folder.absolute())},
             "cache": {"blobdescriptor": "inmemory"},
             "delete": {"enabled": True},
         },

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.registry_fixtures import registry, registry_with_auth
+
+__all__ = ["registry", "registry_with_auth"]
