@@ -20,6 +20,7 @@ SHORT_SHA_LENGTH = 7
 
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NO_TEXT = re.compile(r"[\ud800-\udfff]")
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PRERELEASE_PART = rf"(?:{_NUMBER}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 _VERSION = re.compile(
@@ -91,7 +92,7 @@ def parse_ref(full_name: str) -> PublishableRef:
     """Say what kind of ref this is.
 
     Branch names are taken as git gives them: whether git would allow one is git's to judge, except that control
-    characters never pass.
+    characters never pass, and bytes that are not UTF-8 (lone surrogates, to Python) neither: no report could hold them.
 
     Args:
         full_name: The full ref, such as `refs/heads/master`.
@@ -101,6 +102,9 @@ def parse_ref(full_name: str) -> PublishableRef:
     """
     if _CONTROL.search(full_name):
         msg = f"The ref {shown(full_name)} has control characters, which no git ref can have."
+        raise RefError(msg, hint=_PUBLISHABLE)
+    if _NO_TEXT.search(full_name):
+        msg = f"The ref {shown(full_name)} is not UTF-8."
         raise RefError(msg, hint=_PUBLISHABLE)
     if branch := _after("refs/heads/", full_name):
         return BranchRef(full_name=full_name, name=branch)
