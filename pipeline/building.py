@@ -13,6 +13,19 @@ from pipeline.labels import FROM_DOCKERFILE, oci_labels
 from pipeline.planning import RunPlan
 from pipeline.refs import shown
 
+# Each has a slash inside, so that it means the same to .gitignore's rules and to .dockerignore's.
+NOT_SOURCE = (
+    "**/.git",
+    "**/node_modules",
+    ".bundle/**",
+    "config/master.key",
+    "coverage/**",
+    "log/**",
+    "tmp/**",
+    "vendor/bundle/**",
+)
+"""What is never part of a backend's source, whatever its own ignore files say; an engine need not be sent it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

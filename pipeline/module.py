@@ -14,10 +14,11 @@ from dagger import DefaultPath, Doc, Ignore, dag, enum_type, field, function, ob
 from dagger.mod._exceptions import FunctionError
 from pydantic import SecretStr
 
-from pipeline.building import DaggerBuilder, EngineAccess, Login, Source, dirty_plan
+from pipeline.building import NOT_SOURCE, DaggerBuilder, EngineAccess, Login, Source, dirty_plan
 from pipeline.checkout import Checkout
 from pipeline.credentials import Credentials
 from pipeline.errors import PipelineError
+from pipeline.expectation import Expectation
 from pipeline.git import read_checkout
 from pipeline.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
 from pipeline.progress import PlainProgress
@@ -25,25 +26,10 @@ from pipeline.report import BuildReport
 from pipeline.run import RegistryAccess, find_digest, run_publish
 from pipeline.summary import render_summary
 from pipeline.tagging import LatestPolicy
-from pipeline.verification import Expectation, verify_image
+from pipeline.verification import verify_image
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-NOT_SOURCE = [
-    "**/.git",
-    ".bundle",
-    "coverage",
-    "log",
-    "node_modules",
-    "storage",
-    "tmp",
-    "vendor/bundle",
-    "**/*.sqlite3*",
-    "**/.env*",
-    "config/master.key",
-]
-"""What is never part of a backend's source, whatever its own ignore files say."""
 
 # Only the checkout's configuration, which names its origin; a worktree passes too, where .git is a file.
 _ONLY_GIT_CONFIG = ["*", "!.git", ".git/*", "!.git/config"]
@@ -126,7 +112,7 @@ class BackendPipeline:
     source: Annotated[
         dagger.Directory,
         DefaultPath("/backend"),
-        Ignore(NOT_SOURCE),
+        Ignore(list(NOT_SOURCE)),
         Doc("Folder to build, with its Dockerfile"),
     ]
     repo: Annotated[

@@ -90,7 +90,7 @@ class RunPlan(BaseModel):
             commit=self.commit_report(),
             ref=self.tags.ref,
             version=None if self.tags.version is None else str(self.tags.version),
-            latest=self.tags.latest.value.lower(),
+            latest=self.tags.latest.value,
             dirty=self.dirty,
         )
 

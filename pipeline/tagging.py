@@ -61,11 +61,11 @@ class TagKind(StrEnum):
 class LatestPolicy(Enum):
     """When a stable version also becomes `latest`."""
 
-    AUTO = "AUTO"
+    AUTO = "auto"
     """When no higher stable version is in the registry."""
-    ALWAYS = "ALWAYS"
+    ALWAYS = "always"
     """Always, even when that moves it back."""
-    NEVER = "NEVER"
+    NEVER = "never"
     """Never; `latest` stays where it is."""
 
 
