@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,11 @@ class Calls:
     folder: Path
     log: Path
 
+    def arguments(self) -> str:
+        return self.log.read_text()
+
     def count(self) -> int:
-        return len(self.log.read_text().splitlines())
+        return len(self.arguments().splitlines())
 
     def replace(self, script: str) -> None:
         (self.folder / "mmdebstrap").write_text(script)
@@ -195,7 +199,19 @@ async def test_a_registry_that_does_not_run_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.registry
+async def test_without_root_user_namespaces_are_used_and_their_lack_is_told(
+    registry: RunningRegistry, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    calls.replace('#!/bin/sh\necho "$*" >> "$CALLS"\nexit 25\n')
+    with pytest.raises(EngineError, match="/etc/subuid"):
+        await seed(DEBIAN, registry.settings, notice=_unheard, hub_url=_nowhere())
+    assert "--mode=unshare" in calls.arguments()
+
+
+@pytest.mark.registry
 @pytest.mark.build
+@pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is not installed; `make setup` installs it")
 async def test_the_real_mmdebstrap_makes_debian(registry: RunningRegistry) -> None:
     where = await seed(DEBIAN, registry.settings, notice=_unheard, hub_url=_nowhere())
     assert where == {DEBIAN[0]: Seeding.SEEDED}
