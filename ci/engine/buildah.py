@@ -1,0 +1,162 @@
+"""Calls of buildah: bounded in number and time, on the engine's own store, with messages that say what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from ci.engine.errors import QueryFailedError
+from ci.engine.storage import Storage
+from ci.engine.workspace import Workspace
+from ci.process import Completed, LineSink, run_process
+
+DATE = "1000000000"
+"""Seconds since the epoch that every layer is dated, so that equal inputs give equal digests."""
+
+_SHORT = 120.0
+_LONG = 3600.0
+_NOISE = re.compile(r"^(Error:|time=\"[^\"]*\" level=\w+ msg=)\s*")
+
+
+@dataclass(frozen=True)
+class Buildah:
+    """The driver of one session.
+
+    Attributes:
+        workspace: The session's folders.
+        storage: The store.
+    """
+
+    workspace: Workspace
+    storage: Storage
+    _limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(max(2, os.cpu_count() or 1)))
+
+    async def call(
+        self,
+        *arguments: str | os.PathLike[str],
+        time_limit: float = _SHORT,
+        environment: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        on_stdout: LineSink | None = None,
+        on_stderr: LineSink | None = None,
+        program: str = "buildah",
+    ) -> Completed:
+        """Run it with these arguments; its exit status is for the caller to judge.
+
+        Args:
+            arguments: What follows the program's name.
+            time_limit: Seconds it may take.
+            environment: Its environment; that of the store, without credentials, when None.
+            stdin: What it reads.
+            on_stdout: Told each line as it comes.
+            on_stderr: The same of standard error.
+            program: `buildah` or `skopeo`.
+
+        Raises:
+            QueryFailedError: It is not installed, or took too long.
+        """
+        # A killed engine takes its builders with it: they end cleanly when their parent goes.
+        guard = [] if shutil.which("setpriv") is None else ["setpriv", "--pdeathsig", "TERM", "--"]
+        async with self._limit:
+            try:
+                return await run_process(
+                    [*guard, program, *arguments],
+                    time_limit=time_limit,
+                    env=self.storage.environment() if environment is None else environment,
+                    cwd=self.workspace.own,
+                    stdin=stdin,
+                    on_stdout=on_stdout,
+                    on_stderr=on_stderr,
+                )
+            except FileNotFoundError as e:
+                msg = f"{program} is not installed, and the embedded engine builds with it"
+                raise QueryFailedError(msg, hint="`make setup` installs it; a Dagger engine needs none of it.") from e
+            except TimeoutError as e:
+                msg = f"{program} {arguments[0]} took longer than {time_limit:.0f} s and was stopped"
+                raise QueryFailedError(msg) from e
+
+    async def ask(self, *arguments: str | os.PathLike[str], time_limit: float = _SHORT, **more: Any) -> str:  # noqa: ANN401 - the options of `call`
+        """Run it and return what it wrote.
+
+        Raises:
+            QueryFailedError: It failed; the message is the essence of its own.
+        """
+        done = await self.call(*arguments, time_limit=time_limit, **more)
+        if done.exit_code != 0:
+            raise QueryFailedError(essence(done.stderr) or f"buildah {arguments[0]} failed: exit code {done.exit_code}")
+        return done.stdout.strip()
+
+    @asynccontextmanager
+    async def container(self, image: str | None) -> AsyncIterator[str]:
+        """Give the name of a working container made of an image, removed when the block ends.
+
+        Args:
+            image: The image's id in the store; an empty file system when None.
+        """
+        name = self.workspace.unique("c")
+        try:
+            await self.ask("from", "--pull-never", "--name", name, image or "scratch")
+            yield name
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.call("rm", name)
+
+    @asynccontextmanager
+    async def root(self, container: str) -> AsyncIterator[Path]:
+        """Give the folder where a working container's file system is mounted while the block runs."""
+        folder = await self.ask("mount", container)
+        try:
+            yield Path(folder)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.call("umount", container)
+
+    async def commit(self, container: str) -> str:
+        """Keep a working container's file system as an image and return its id."""
+        with self.workspace.scratch() as folder:
+            id_file = folder / "id"
+            await self.ask(
+                "commit", "--quiet", "--format", "docker", "--timestamp", DATE, "--identity-label=false",
+                "--iidfile", id_file, container, time_limit=_LONG,
+            )  # fmt: skip
+            return id_file.read_text(encoding="ascii").strip().removeprefix("sha256:")
+
+    async def pull(self, address: str, environment: Mapping[str, str]) -> str:
+        """Fetch an image, or find that it is here already, and return its id."""
+        return await self.ask(
+            "pull", "--quiet", "--policy", "always", "--signature-policy", self.storage.policy,
+            f"docker://{address}", time_limit=_LONG, environment=environment,
+        )  # fmt: skip
+
+    async def inspect(self, image: str) -> Mapping[str, Any]:
+        """Return an image's configuration in Docker's form, which knows more than the OCI's.
+
+        Raises:
+            QueryFailedError: There is no such image.
+        """
+        found: dict[str, Any] = json.loads(await self.ask("inspect", "--type", "image", image))
+        return found
+
+    async def has(self, image: str) -> bool:
+        """Tell whether the store holds an image with this id."""
+        done = await self.call("inspect", "--type", "image", "--format", "{{.FromImageID}}", image)
+        return done.exit_code == 0
+
+
+def essence(stderr: str) -> str:
+    """Return what matters of a failed program's messages: the last one, without dates and prefixes."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    starts = [number for number, line in enumerate(lines) if line.startswith("Error:") or "level=fatal" in line]
+    text = " ".join(lines[starts[-1] :]) if starts else lines[-1]
+    return _NOISE.sub("", text).strip('" ').replace('\\"', '"')

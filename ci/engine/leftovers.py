@@ -1,0 +1,58 @@
+"""Removal of what builds leave behind when they, or their whole session, are stopped."""
+
+from __future__ import annotations
+
+import json
+
+from ci.engine.buildah import Buildah, essence
+from ci.engine.errors import QueryFailedError
+from ci.engine.isolation import stop_containers
+from ci.engine.workspace import dead_sessions, live_sessions, private_folder, remove_session, sole_lock
+
+
+async def sweep(buildah: Buildah, *, ending: bool = False) -> None:
+    """Stop and remove what no living session uses any more.
+
+    A session's own working containers begin with its name. Those that `buildah build` makes have names of its own
+    choosing; they can be told to be dead only when no build runs at all, which a lock says.
+
+    Args:
+        buildah: The session's builder.
+        ending: The session itself is ending, so its own things go too.
+
+    Raises:
+        QueryFailedError: The store cannot be used at all.
+    """
+    workspace = buildah.workspace
+    dead = [own for own in dead_sessions(workspace.shared) if own != workspace.own]
+    for own in dead:
+        private = private_folder(own)
+        if private is not None:
+            await stop_containers(private / "runc")
+    if ending:
+        await stop_containers(workspace.private / "runc")
+    with sole_lock(buildah.storage.builds_lock) as no_builds:
+        alive = live_sessions(workspace.shared) - ({workspace.name} if ending else set())
+        await _remove_containers(buildah, alive, no_builds=no_builds)
+    for own in dead:
+        remove_session(own)
+
+
+async def _remove_containers(buildah: Buildah, alive: set[str], *, no_builds: bool) -> None:
+    listed = await buildah.call("containers", "--all", "--json")
+    if listed.exit_code != 0:
+        reason = essence(listed.stderr)
+        msg = f"the embedded engine cannot use overlay storage in {buildah.workspace.shared}: {reason}"
+        raise QueryFailedError(msg, hint=_WAY_OUT)
+    for container in json.loads(listed.stdout or "null") or []:
+        owner = container["containername"].split("-c-")[0]
+        ours = container["containername"].startswith(f"{owner}-c-")
+        if (ours and owner not in alive) or (not ours and no_builds):
+            await buildah.call("umount", container["id"])
+            await buildah.call("rm", container["id"])
+
+
+_WAY_OUT = (
+    "It has to run as root on a file system that overlay can stand on (ext4, xfs): choose one by XDG_CACHE_HOME, "
+    "or use a Dagger engine."
+)

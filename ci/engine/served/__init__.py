@@ -1,0 +1,23 @@
+"""The functions behind the schema's fields, by the type that they belong to; importing this registers them."""
+
+from ci.engine.served import (
+    builds,
+    configuration,
+    directories,
+    execution,
+    files,
+    publishing,
+    queries,
+    services,
+)
+
+__all__ = [
+    "builds",
+    "configuration",
+    "directories",
+    "execution",
+    "files",
+    "publishing",
+    "queries",
+    "services",
+]
