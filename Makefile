@@ -6,14 +6,22 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # Where the image goes, and what is built. Empty ones are left to the command's own defaults.
-REGISTRY ?= localhost:5001
-OWNER ?= linkradar
+ifeq ($(origin REGISTRY),undefined)
+REGISTRY := $(or $(LR_CI_REGISTRY),localhost:5001)
+endif
+ifeq ($(origin OWNER),undefined)
+OWNER := $(or $(LR_CI_OWNER),linkradar)
+endif
+ifeq ($(origin NAME),environment)
+override NAME := # WSL has the machine's name there; `make NAME=…` and LR_CI_NAME count
+endif
 NAME ?=
 REF ?=
 SHA ?=
+LATEST ?=
 ENGINE ?=
 # Reach the recipes through the environment, letter by letter: a `$`, a quote or a space in a branch name stays one.
-VARIABLES := REGISTRY OWNER NAME REF SHA ENGINE
+VARIABLES := REGISTRY OWNER NAME REF SHA LATEST ENGINE
 $(foreach name,$(VARIABLES),$(eval override export $(name) := $$(value $(name))))
 
 PY := .venv/bin
@@ -22,8 +30,9 @@ PY := .venv/bin
 FLAGS = set -- --registry "$$REGISTRY" --owner "$$OWNER"; \
 	[[ -z "$$NAME" ]] || set -- "$$@" --name "$$NAME"; \
 	[[ -z "$$REF" ]] || set -- "$$@" --ref "$$REF"; \
-	[[ -z "$$SHA" ]] || set -- "$$@" --sha "$$SHA"; \
-	[[ -z "$$ENGINE" ]] || set -- "$$@" --engine "$$ENGINE"
+	[[ -z "$$SHA" ]] || set -- "$$@" --sha "$$SHA"
+WITH_LATEST = [[ -z "$$LATEST" ]] || set -- "$$@" --latest "$$LATEST"
+WITH_ENGINE = [[ -z "$$ENGINE" ]] || set -- "$$@" --engine "$$ENGINE"
 
 # The local registry's port when REGISTRY is one of this machine, or nothing.
 LOCAL_PORT = case "$$REGISTRY" in (localhost:*|127.0.0.1:*) port="$${REGISTRY\#\#*:}" ;; (*) port= ;; esac
@@ -32,21 +41,21 @@ LOCAL_PORT = case "$$REGISTRY" in (localhost:*|127.0.0.1:*) port="$${REGISTRY\#\
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@printf '\nVariables: REGISTRY=%s OWNER=%s NAME REF SHA ENGINE\n' "$$REGISTRY" "$$OWNER"
+	@printf '\nVariables: REGISTRY=%s OWNER=%s NAME REF SHA LATEST ENGINE\n' "$$REGISTRY" "$$OWNER"
 
 setup: ## Install what is missing: apt packages, uv, the locked Python packages
 	@bin/setup
 
 build-and-push: setup ## Build ./backend, push it to REGISTRY, print its digest
 	@$(LOCAL_PORT); [[ -z "$$port" ]] || $(PY)/lr-ci registry up --port "$$port" >&2; \
-	$(FLAGS); $(PY)/lr-ci build-and-push "$$@"
+	$(FLAGS); $(WITH_LATEST); $(WITH_ENGINE); $(PY)/lr-ci build-and-push "$$@"
 
 plan: setup ## Show which tags a push would write, and why; nothing is built
-	@$(FLAGS); $(PY)/lr-ci plan "$$@"
+	@$(FLAGS); $(WITH_LATEST); $(PY)/lr-ci plan "$$@"
 
 verify: setup ## Run the published image and check that it answers
 	@$(LOCAL_PORT); [[ -z "$$port" ]] || $(PY)/lr-ci registry up --port "$$port" >&2; \
-	$(FLAGS); $(PY)/lr-ci verify "$$@"
+	$(FLAGS); $(WITH_ENGINE); $(PY)/lr-ci verify "$$@"
 
 test: setup ## Run every test
 	@$(PY)/pytest

@@ -53,8 +53,14 @@ def test_the_digest_is_alone_on_standard_output(make: Make) -> None:
 
 
 def test_a_registry_elsewhere_starts_none_here(make: Make) -> None:
-    make.run("build-and-push", REGISTRY="ghcr.io", NAME="x")
-    assert make.calls() == [["build-and-push", "--registry", "ghcr.io", "--owner", "linkradar", "--name", "x"]]
+    make.run("build-and-push", "NAME=x", REGISTRY="ghcr.io", OWNER="o", ENGINE="dagger")
+    given = ["--registry", "ghcr.io", "--owner", "o", "--name", "x", "--engine", "dagger"]
+    assert make.calls() == [["build-and-push", *given]]
+
+
+def test_the_commands_own_variables_count_and_a_name_of_the_machine_does_not(make: Make) -> None:
+    make.run("plan", LR_CI_REGISTRY="ghcr.io", LR_CI_OWNER="o", NAME="DESKTOP-1")
+    assert make.calls() == [["plan", "--registry", "ghcr.io", "--owner", "o"]]
 
 
 def test_another_local_port_is_taken_from_the_registry(make: Make) -> None:
