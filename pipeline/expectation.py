@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ConfigDict
+
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
@@ -25,8 +27,7 @@ class Expectation:
     seconds: int = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(BaseModel):
     """What an image answered.
 
     Attributes:
@@ -34,6 +35,8 @@ class Verified:
         output: What the command printed.
         status: The HTTP status of the path.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     reference: str
     output: str

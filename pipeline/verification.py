@@ -77,7 +77,7 @@ async def verify_image(image: ImageName, digest: str, access: EngineAccess, expe
     output = await _run(container, list(expectation.command), reference)
     probe = ["sh", "-c", _PROBE, "probe", str(expectation.port), expectation.path, str(expectation.seconds)]
     status = await _run(container, [*probe, *entrypoint, *arguments], f"{expectation.path} of {reference}")
-    return Verified(reference, output.strip(), status.strip())
+    return Verified(reference=reference, output=output.strip(), status=status.strip())
 
 
 async def _run(container: dagger.Container, command: list[str], what: str) -> str:

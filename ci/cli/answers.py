@@ -1,0 +1,40 @@
+"""What a command answers with: the answer itself on standard output, a table of what was done beside it."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.report import BuildReport, PlanReport, TagOutcome
+
+_STYLES = {
+    TagOutcome.WRITTEN: "green",
+    TagOutcome.MOVED: "cyan",
+    TagOutcome.PRESENT: "dim",
+    TagOutcome.KEPT: "yellow",
+}
+
+
+def print_answer(text: str) -> None:
+    """Write the answer to standard output, with a newline behind it."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def plan_text(report: PlanReport) -> str:
+    """Write a plan for a person: one reference a line, in the order of writing."""
+    return "\n".join(report.references)
+
+
+def report_table(report: BuildReport) -> Table:
+    """Show what a run did: each tag and what became of it."""
+    built = "built and uploaded" if report.built else "taken from the registry, not built again"
+    table = Table(title=f"{report.image} {built}", title_justify="left", box=None, pad_edge=False)
+    table.add_column("tag", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for tag in report.tags:
+        table.add_row(escape(tag.name), f"[{_STYLES[tag.outcome]}]{tag.outcome}[/]", escape(tag.reason or ""))
+    return table

@@ -1,0 +1,51 @@
+"""The commands of `lr-ci`, put together."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from ci.cli import build_commands, doctor_command, registry_commands, session_command
+
+app = typer.Typer(
+    name="lr-ci",
+    help="Build the backend of this repository, publish it by the tagging rules, and answer with its digest.",
+    epilog=(
+        "Exit codes: 0 done, 1 a bug of ours, 2 bad usage or ref, 3 the build failed, 4 not allowed, "
+        "5 the registry or network failed, 6 a guard refused."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+build_commands.register(app)
+doctor_command.register(app)
+session_command.register(app)
+app.add_typer(registry_commands.app, name="registry")
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the command line's library calls it so
+    if wanted:
+        typer.echo(f"lr-ci {metadata.version('backend-pipeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=lambda value: _show_version(wanted=value)
+        ),
+    ] = False,
+) -> None:
+    """Build the backend of this repository, publish it by the tagging rules, and answer with its digest."""
+    del version
+
+
+def main() -> None:
+    """Run the command that the arguments name, and leave with its exit code."""
+    app()

@@ -1,0 +1,43 @@
+"""`lr-ci doctor`: what is there, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ci.cli import options
+from ci.cli.answers import print_answer
+from ci.cli.console import answer_console, error_console
+from ci.cli.running import run_command
+from ci.doctor import Health, examine
+from pipeline.errors import EngineError
+
+_MARKS = {Health.OK: "[green]ok[/]", Health.MISSING: "[yellow]missing[/]", Health.BROKEN: "[red]broken[/]"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor(*, json: options.Json = False, debug: options.Debug = False) -> None:
+    """Say what is there and what is missing for building here, and what to do about each."""
+
+    async def command() -> None:
+        report = await examine()
+        if json:
+            print_answer(report.model_dump_json(indent=2))
+        else:
+            table = Table(box=None, pad_edge=False, show_header=False)
+            for column in ("what", "health", "found", "remedy"):
+                table.add_column(column, overflow="fold")
+            for finding in report.findings:
+                found, remedy = escape(finding.found), escape(finding.remedy)
+                table.add_row(finding.what, _MARKS[finding.health], found, remedy)
+            answer_console().print(table)
+        if not report.ready:
+            msg = "Nothing here can build: there is neither a Dagger engine nor what the embedded one needs."
+            raise EngineError(msg, hint="`make setup` installs what the embedded engine needs.")
+
+    run_command(command, error_console(), debug=debug)

@@ -1,0 +1,87 @@
+"""Reads what git knows from git on the host: the one place outside the engine that asks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci.process import Completed, run_process
+from pipeline.checkout import Checkout, Commit, commit_time
+from pipeline.concurrency import each
+from pipeline.errors import CheckoutError
+from pipeline.refs import parse_commit
+
+_SECONDS = 60.0
+_QUESTIONS = {
+    "ref": ("symbolic-ref", "--quiet", "HEAD"),
+    "commit": ("log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%H%x00%ct%x00%B", "HEAD"),
+    "tags": ("tag", "--points-at", "HEAD"),
+    "origin": ("config", "--get", "remote.origin.url"),
+    "status": ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HostCheckout:
+    """A checkout on this machine.
+
+    Attributes:
+        top: The top folder of its working tree.
+        checkout: What git knows of it.
+    """
+
+    top: Path
+    checkout: Checkout
+
+
+async def read_host_checkout(folder: Path) -> HostCheckout:
+    """Read the checkout that a folder is in.
+
+    Raises:
+        CheckoutError: There is no git, no repository, or no commit in it.
+    """
+    top = await _git(folder, "rev-parse", "--show-toplevel")
+    if top.exit_code != 0:
+        msg = f"{folder} is not in a git repository: {_first_line(top.stderr)}"
+        raise CheckoutError(msg, hint="Run this in a clone of the repository whose backend is built.")
+    answers: dict[str, Completed] = {}
+
+    async def ask(name: str) -> None:
+        answers[name] = await _git(folder, *_QUESTIONS[name])
+
+    await each(_QUESTIONS, ask)
+    if answers["commit"].exit_code != 0:
+        msg = f"The git repository {top.stdout.strip()} has no commit yet."
+        raise CheckoutError(msg, hint="Commit the backend first; an image is named after its commit.")
+    if answers["status"].exit_code != 0:
+        msg = f"Git could not compare the working tree with its commit: {_first_line(answers['status'].stderr)}"
+        raise CheckoutError(msg)
+    sha, seconds, message = answers["commit"].stdout.split("\x00", 2)
+    return HostCheckout(
+        top=Path(top.stdout.removesuffix("\n")),
+        checkout=Checkout(
+            head=Commit(sha=parse_commit(sha), message=message.rstrip("\n") + "\n", time=commit_time(int(seconds))),
+            ref=answers["ref"].stdout.strip() or None,
+            tags=tuple(answers["tags"].stdout.split()),
+            origin=answers["origin"].stdout.strip() or None,
+            dirty=tuple(sorted(entry[3:] for entry in answers["status"].stdout.split("\x00") if entry)),
+        ),
+    )
+
+
+async def _git(folder: Path, *arguments: str) -> Completed:
+    try:
+        return await run_process(["git", "--no-optional-locks", *arguments], cwd=folder, time_limit=_SECONDS)
+    except FileNotFoundError as error:
+        if not folder.is_dir():
+            msg = f"There is no folder {folder}."
+            raise CheckoutError(msg) from error
+        msg = "git is not installed."
+        raise CheckoutError(msg, hint="`make setup` installs it.") from error
+    except TimeoutError as error:
+        msg = f"git {arguments[0]} did not end within {_SECONDS:.0f} s."
+        raise CheckoutError(msg) from error
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
