@@ -21,9 +21,12 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?")
+# What container tools take for a registry: any other first part is a folder of Docker Hub to them.
+_READS_AS_REGISTRY = re.compile(r".*[.:].*|localhost", re.IGNORECASE)
 _GITHUB_ORIGIN = re.compile(
-    r"(?:https?://(?:[^@/]+@)?|ssh://(?:[^@/]+@)?|git://|(?:[^@/:]+@))?(?:www\.)?github\.com(?::[0-9]+)?[/:]+"
-    r"(?P<owner>[A-Za-z0-9-]+)/(?P<repository>[A-Za-z0-9._-]+?)(?:\.git)?/?"
+    r"(?:https?://(?:[^@/]+@)?|ssh://(?:[^@/]+@)?|git://|(?:[^@/:]+@))?"
+    r"(?:(?i:(?:www\.|ssh\.)?github\.com))(?::[0-9]+)?[/:]+"
+    r"(?P<owner>[A-Za-z0-9_-]+)/(?P<repository>[A-Za-z0-9._-]+?)(?:\.git)?/?"
 )
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _LONGEST_REPOSITORY = 255
@@ -87,6 +90,9 @@ def image_name(registry: str, owner: str, name: str) -> ImageName:
     if _REGISTRY.fullmatch(registry) is None or _port(registry) > _HIGHEST_PORT:
         msg = f"The registry {shown(registry)} is not a host name with an optional port."
         raise ImageNameError(msg, hint="Give it without a scheme or a path, such as ghcr.io or localhost:5001.")
+    if _READS_AS_REGISTRY.fullmatch(registry) is None:
+        msg = f"The registry {shown(registry)} has no dot and no port, so container tools read it as part of a name."
+        raise ImageNameError(msg, hint="Give its whole host name, or its port too, such as registry:5000.")
     repository = f"{owner.lower()}/{name}"
     if _REPOSITORY.fullmatch(repository) is None or len(repository) > _LONGEST_REPOSITORY:
         msg = f"The image name {shown(f'{owner}/{name}')} is not valid."
