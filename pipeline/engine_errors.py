@@ -15,8 +15,9 @@ from pipeline.image import ImageName
 from pipeline.output import last_lines, one_line
 
 _PROCESS = re.compile(r'process "(?P<command>.*?)" did not complete successfully: exit code: (?P<code>\d+)', re.DOTALL)
+# A bare number counts only at the end: "short read: expected 403 bytes" is none of a registry's answers.
 _DENIED = re.compile(
-    r"\b401\b|\b403\b|unauthorized|denied|forbidden|no basic auth credentials|authentication required",
+    r"(?:^|:\s*)40[13]\s*$|unauthorized|denied|forbidden|no basic auth credentials|authentication required",
     re.IGNORECASE,
 )
 _DISK_FULL = "no space left on device"
@@ -35,7 +36,7 @@ def build_error(error: dagger.DaggerError, what: str) -> PipelineError:
     """
     text = str(error)
     if not isinstance(error, dagger.QueryError):
-        return EngineError(f"The engine did not answer while building {what}: {one_line(text)}.")
+        return _no_answer(f"building {what}", text)
     if _DISK_FULL in text.lower():
         hint = "Free some space where the engine keeps its store, and run this again."
         return BuildError(f"{what} could not be built: {_DISK_FULL} in the engine's store.", hint=hint)
@@ -51,7 +52,7 @@ def upload_error(error: dagger.DaggerError, image: ImageName, reference: str) ->
     """Say why an image could not be uploaded."""
     text = str(error)
     if not isinstance(error, dagger.QueryError):
-        return EngineError(f"The engine did not answer while uploading {reference}: {one_line(text)}.")
+        return _no_answer(f"uploading {reference}", text)
     if _DENIED.search(text):
         return AuthError(f"{image.registry} refuses to take {reference}: {one_line(text)}", hint=access_hint(image))
     hint = "Run this again; layers that arrived are not sent twice."
@@ -61,9 +62,15 @@ def upload_error(error: dagger.DaggerError, image: ImageName, reference: str) ->
 def pull_error(error: dagger.DaggerError, image: ImageName, reference: str) -> PipelineError:
     """Say why an image could not be pulled."""
     text = str(error)
-    if isinstance(error, dagger.QueryError) and _DENIED.search(text):
+    if not isinstance(error, dagger.QueryError):
+        return _no_answer(f"pulling {reference}", text)
+    if _DENIED.search(text):
         return AuthError(f"{image.registry} does not give out {reference}: {one_line(text)}", hint=access_hint(image))
     return RegistryError(f"{reference} could not be pulled: {one_line(text)}", hint="Check that it was published.")
+
+
+def _no_answer(doing: str, text: str) -> EngineError:
+    return EngineError(f"The engine did not answer while {doing}: {one_line(text).removesuffix('.')}.")
 
 
 def _failed(what: str, command: str, code: int, output: str) -> str:
