@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
 _SHOWN_LINES = 3
 _LONGEST_LINE = 300
 
@@ -24,10 +25,15 @@ def last_lines(output: str, count: int = _SHOWN_LINES) -> str:
         output: All that it wrote.
         count: How many lines.
     """
-    lines = [line.strip()[:_LONGEST_LINE] for line in without_terminal_codes(output).splitlines()]
+    lines = [line.strip()[:_LONGEST_LINE] for line in _plain(output).replace("\t", " ").splitlines()]
     return " / ".join([line for line in lines if line][-count:])
 
 
 def one_line(text: str) -> str:
     """Return a text on one line, cut to a readable length."""
-    return " ".join(without_terminal_codes(text).split())[: _LONGEST_LINE * 2]
+    return " ".join(_plain(text).split())[: _LONGEST_LINE * 2]
+
+
+def _plain(text: str) -> str:
+    """Drop what a terminal would obey, and keep what separates words and lines."""
+    return _CONTROL.sub("", without_terminal_codes(text))
