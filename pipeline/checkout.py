@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import RefError
 from pipeline.refs import CommitSha, parse_commit, parse_version, short_sha, shown
@@ -57,7 +57,7 @@ class Checkout(BaseModel):
     head: Commit
     ref: str | None = None
     tags: tuple[str, ...] = ()
-    origin: str | None = None
+    origin: str | None = Field(default=None, repr=False)  # may hold a password
     dirty: tuple[str, ...] = ()
 
     def dirty_summary(self) -> str:

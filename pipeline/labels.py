@@ -6,7 +6,9 @@ names the commit is always the pipeline's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import UTC
 
 from pipeline.checkout import Commit
 from pipeline.image import GitHubRepository, ImageName
@@ -21,6 +23,10 @@ VERSION = f"{PREFIX}version"
 TITLE = f"{PREFIX}title"
 DESCRIPTION = f"{PREFIX}description"
 LICENSES = f"{PREFIX}licenses"
+
+_WEB_URL = re.compile(
+    r"(?P<scheme>https?://)(?:[^/?#]*@)?(?P<host>[^/?#@:]+(?::[0-9]+)?)(?P<path>/[^?#@]*)?(?:[?#].*)?"
+)
 
 FROM_DOCKERFILE = (TITLE, DESCRIPTION, LICENSES)
 """The labels that a Dockerfile knows better than the pipeline."""
@@ -54,7 +60,7 @@ def oci_labels(
     labels = {
         REVISION: commit.sha,
         VERSION: str(plan.version) if plan.version is not None else plan.primary.name,
-        CREATED: None if commit.time is None else commit.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        CREATED: None if commit.time is None else commit.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         SOURCE: source,
         URL: repository.commit_url(commit.sha) if repository is not None else source,
         TITLE: name,
@@ -68,9 +74,8 @@ def oci_labels(
 
 
 def _public_url(origin: str | None) -> str | None:
-    """Return an origin that may be shown: a web URL without user or password, else None."""
-    if origin is None or not origin.startswith(("https://", "http://")):
+    """Return an origin that may be shown: a web URL without user, password, query and fragment; else None."""
+    match = None if origin is None else _WEB_URL.fullmatch(origin.strip())
+    if match is None:
         return None
-    scheme, _, rest = origin.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}".removesuffix(".git")
+    return f"{match['scheme']}{match['host']}{match['path'] or ''}".removesuffix(".git")

@@ -5,7 +5,7 @@ Pure: nothing is read or written here, so `plan` needs no credentials and no net
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.checkout import Checkout, Commit, effective_commit, effective_ref
 from pipeline.errors import DirtyTreeError, ImageNameError
@@ -62,7 +62,7 @@ class RunPlan(BaseModel):
     tags: TagPlan
     commit: Commit
     repository: GitHubRepository | None = None
-    origin: str | None = None
+    origin: str | None = Field(default=None, repr=False)  # may hold a password
     dirty: tuple[str, ...] = ()
     dirty_summary: str = ""
     owner_known: bool = True
