@@ -26,7 +26,8 @@ _TRAILER = re.compile(
     r"(?:subprocess exited (?:with status \d+|on \w+)\n)*Error: (?:while running runtime: )?exit status (\d+)\s*$"
 )
 _NOT_STARTED = re.compile(
-    r"exec: (\"[^\"]+\": [^\n]*?(not found|no such file|permission denied)[^\n\"]*)", re.IGNORECASE
+    r"exec: \\?\"(?P<program>[^\"\\]+)\\?\": (?P<why>[^\"\n]*(?:not found|no such file|permission denied)[^\"\n]*?)(?=\"|process|\n|$)",
+    re.IGNORECASE,
 )
 
 
@@ -120,7 +121,7 @@ async def _run(session: Session, state: ContainerState, command: Command, step: 
             for mount in mounts
         ]
         done = await buildah.call(
-            "run", "--terminal=false", *runner.arguments, *await _options(session, state, name),
+            "run", "--terminal=false", *runner.arguments, *await options_for(session, state, name),
             *(option for each in mounted for option in each.options), name, "--", *args,
             time_limit=_LONG, stdin=command.stdin.encode(),
             on_stdout=output.take, on_stderr=output.take_error,
@@ -137,7 +138,7 @@ async def _run(session: Session, state: ContainerState, command: Command, step: 
     return replace(state, image=image, mounts=changed, last_exec=result)
 
 
-async def _options(session: Session, state: ContainerState, name: str) -> list[str]:
+async def options_for(session: Session, state: ContainerState, name: str) -> list[str]:
     """Return the options by which a command gets the container's own variables, user and folder, and no others."""
     options = ["--user", state.config.user or "0", "--workingdir", state.config.workdir or "/"]
     for variable, value in state.config.env.items():
@@ -167,7 +168,8 @@ def _outcome(exit_code: int, stderr: str) -> tuple[int, str]:
     if exit_code == 0:
         return 0, stderr
     if found := _NOT_STARTED.search(stderr):
-        return (126 if "permission" in found[2].lower() else 127), f"{found[1]}\n"
+        why = found["why"]
+        return (126 if "permission" in why.lower() else 127), f'exec: "{found["program"]}": {why}\n'
     trailer = _TRAILER.search(stderr)
     if trailer is None:
         raise QueryFailedError(essence(stderr) or f"buildah run failed: exit code {exit_code}")

@@ -1,4 +1,4 @@
-"""The engine as the program that a Dagger SDK starts: one JSON line on standard output, then a session until stdin ends."""
+"""The engine as the program that a Dagger SDK starts: one JSON line on stdout, then a session until stdin ends."""
 
 from __future__ import annotations
 

@@ -6,9 +6,13 @@ from ci.engine.served import (
     directories,
     execution,
     files,
+    filesystems,
+    mounting,
     publishing,
     queries,
+    repositories,
     services,
+    terminals,
 )
 
 __all__ = [
@@ -17,7 +21,11 @@ __all__ = [
     "directories",
     "execution",
     "files",
+    "filesystems",
+    "mounting",
     "publishing",
     "queries",
+    "repositories",
     "services",
+    "terminals",
 ]
