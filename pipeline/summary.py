@@ -14,15 +14,17 @@ from pipeline.refs import CommitSha
 from pipeline.report import BuildReport, TagOutcome, TagReport
 
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
-_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~\u200b]")
+# GitHub finds these in the rendered text, after character references are decoded: a space without width parts them.
+_TAKEN_WHEN_RENDERED = re.compile(r"[@#:](?=\S)|(?<=\bgh)-(?=[0-9])", re.IGNORECASE)
 _LONGEST_CELL = 200
 
 
 def markdown_text(text: str, *, limit: int = _LONGEST_CELL) -> str:
     """Write a text so that Markdown shows exactly it, on one line, inside or outside a table.
 
-    Every ASCII punctuation character becomes a numeric character reference: Markdown takes no syntax from those, and
-    GitHub sees no mention, issue number or link in them.
+    Every ASCII punctuation character becomes a numeric character reference: Markdown takes no syntax from those. What
+    GitHub would still make a mention, an issue's number, a link or an emoji of gets a space without width inside.
 
     Args:
         text: Any text.
@@ -30,7 +32,8 @@ def markdown_text(text: str, *, limit: int = _LONGEST_CELL) -> str:
     """
     flat = " ".join(_INVISIBLE.sub(" ", without_terminal_codes(text)).split())
     cut = flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
-    return _PUNCTUATION.sub(lambda match: f"&#{ord(match[0])};", cut)
+    parted = _TAKEN_WHEN_RENDERED.sub(lambda match: f"{match[0]}\u200b", cut)
+    return _PUNCTUATION.sub(lambda match: f"&#{ord(match[0])};", parted)
 
 
 def render_summary(report: BuildReport) -> str:
