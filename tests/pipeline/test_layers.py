@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "pipeline"
+
+# From the top down; a module imports only from lines below its own.
+LAYERS = (
+    ("module",),
+    ("run", "verification", "building", "git"),
+    ("publishing", "engine_errors"),
+    ("registry",),
+    ("credentials", "planning", "summary", "progress"),
+    ("labels", "report"),
+    ("tagging", "checkout"),
+    ("image",),
+    ("refs",),
+    ("errors", "concurrency", "output", "expectation"),
+)
+# Where a module of one layer needs its neighbour.
+WITHIN_A_LAYER = {("verification", "building")}
+
+# What a module may use beyond the standard library; what is not named here is pure: pydantic at most.
+EFFECTS = {
+    "module": {"dagger", "pydantic"},
+    "verification": {"dagger"},
+    "building": {"dagger"},
+    "git": {"dagger", "anyio", "dulwich"},
+    "engine_errors": {"dagger"},
+    "registry": {"httpx", "anyio", "pydantic"},
+    "credentials": {"httpx", "pydantic", "typing_extensions"},
+    "concurrency": {"anyio"},
+}
+# Parts of the standard library that reach out of the process.
+OUTWARD = {"os", "subprocess", "socket", "urllib", "http", "shutil", "tempfile", "asyncio", "pathlib", "ssl", "sys"}
+REACHING_OUT = {"git": {"tempfile", "pathlib"}, "registry": {"ssl"}, "progress": {"sys"}}
+
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+every_module = pytest.mark.parametrize("module", MODULES)
+
+
+def _imports(module: str) -> set[str]:
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            assert node.module is not None
+            names = {f"pipeline.{alias.name}" for alias in node.names}
+            found |= names if node.module == "pipeline" else {node.module}
+    return found
+
+
+def _rank(module: str) -> int:
+    return next(place for place, layer in enumerate(LAYERS) if module in layer)
+
+
+def _tops(module: str) -> set[str]:
+    return {name.partition(".")[0] for name in _imports(module)}
+
+
+def test_every_module_has_its_layer() -> None:
+    assert sorted(name for layer in LAYERS for name in layer) == MODULES
+
+
+@every_module
+def test_imports_go_only_down(module: str) -> None:
+    ours = {name.partition(".")[2] for name in _imports(module) if name.startswith("pipeline.")}
+    assert {name for name in ours if _rank(name) <= _rank(module) and (module, name) not in WITHIN_A_LAYER} == set()
+
+
+@every_module
+def test_a_module_uses_the_libraries_of_its_layer(module: str) -> None:
+    others = {name for name in _tops(module) if name not in sys.stdlib_module_names} - {"pipeline"}
+    assert others <= EFFECTS.get(module, {"pydantic"})
+
+
+@every_module
+def test_a_pure_module_does_not_reach_out_of_the_process(module: str) -> None:
+    assert _tops(module) & OUTWARD <= REACHING_OUT.get(module, set())
+
+
+def test_the_pipeline_never_imports_what_stands_around_it() -> None:
+    for module in MODULES:
+        assert not {"ci", "tests", "bench"} & _tops(module)
