@@ -33,6 +33,8 @@ else
   echo "the image has no curl, wget, ruby or python3 to ask with" >&2
   exit 97
 fi
+code=$(ask 2>/dev/null) || code=
+case ${code:-000} in 000) ;; *) echo "port $port answers before the server is started" >&2; exit 96 ;; esac
 PORT=$port "$@" >&2 &
 server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null' EXIT

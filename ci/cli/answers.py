@@ -28,13 +28,17 @@ def plan_text(report: PlanReport) -> str:
     return "\n".join(report.references)
 
 
+def headline(report: BuildReport) -> str:
+    """Say in one line what a run did with the image."""
+    return f"{report.image}: {'built and uploaded' if report.built else 'in the registry before, not built again'}"
+
+
 def report_table(report: BuildReport) -> Table:
     """Show what a run did: each tag and what became of it."""
-    built = "built and uploaded" if report.built else "taken from the registry, not built again"
-    table = Table(title=f"{report.image} {built}", title_justify="left", box=None, pad_edge=False)
-    table.add_column("tag", no_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("tag", overflow="fold")
     table.add_column("outcome", no_wrap=True)
-    table.add_column("", overflow="fold")
+    table.add_column("why", overflow="fold")
     for tag in report.tags:
         table.add_row(escape(tag.name), f"[{_STYLES[tag.outcome]}]{tag.outcome}[/]", escape(tag.reason or ""))
     return table

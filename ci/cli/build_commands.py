@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ci.cli import options
-from ci.cli.answers import plan_text, print_answer, report_table
+from ci.cli.answers import headline, plan_text, print_answer, report_table
 from ci.cli.console import ConsoleProgress, error_console
 from ci.cli.running import run_command
 from ci.engine_choice import EngineChoice
@@ -123,6 +123,7 @@ def build_and_push(
         ).prepare()
         with ConsoleProgress(console, show_output=debug) as progress:
             report = await run.publish(progress)
+        console.print(headline(report), markup=False, highlight=False, soft_wrap=True)
         console.print(report_table(report))
         print_answer(report.model_dump_json(indent=2) if json else report.digest)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+import anyio
 import typer
 
-from ci.cli.console import error_console
-from ci.cli.running import run_command
+from ci.local_registry import RegistrySettings, hub_mirror, status
 
 
 def register(app: typer.Typer) -> None:
@@ -13,11 +16,24 @@ def register(app: typer.Typer) -> None:
     app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(session)
 
 
-def session(_context: typer.Context) -> None:
+def session(context: typer.Context) -> None:
     """Serve the embedded engine until standard input ends, for a Dagger SDK.
 
-    Set _EXPERIMENTAL_DAGGER_CLI_BIN to the path of lr-ci, and the SDK starts this by itself.
+    Set _EXPERIMENTAL_DAGGER_CLI_BIN to the path of lr-ci, and the SDK starts this by itself. While the local registry
+    runs, base images of Docker Hub are looked for there first.
     """
-    from ci.engine.__main__ import serve_session  # noqa: PLC0415 - the engine is imported where it is needed
+    from ci.engine.program import run_session  # noqa: PLC0415 - no other command waits for the engine's import
 
-    run_command(serve_session, error_console(), debug=False)
+    ended_with = run_session([*context.args, *anyio.run(_mirrors)])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A thread may still wait for standard input; nothing is left for it to do.
+    os._exit(ended_with)
+
+
+async def _mirrors() -> list[str]:
+    found = await status(RegistrySettings())
+    if not found.running:
+        return []
+    mirror = hub_mirror(RegistrySettings(port=found.port))
+    return ["--mirror", f"{mirror.prefix}={mirror.location}"]
