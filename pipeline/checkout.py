@@ -118,6 +118,9 @@ def effective_commit(checkout: Checkout | None, sha: str | None) -> Commit:
     return checkout.head if checkout is not None and checkout.head.sha == full else Commit(sha=full)
 
 
-def commit_time(seconds: int) -> datetime:
-    """Turn git's committer date, in seconds since 1970, into a time in UTC."""
-    return datetime.fromtimestamp(seconds, tz=UTC)
+def commit_time(seconds: int) -> datetime | None:
+    """Turn git's committer date, in seconds since 1970, into a time in UTC; None where no calendar reaches it."""
+    try:
+        return datetime.fromtimestamp(seconds, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

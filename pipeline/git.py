@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import tempfile
+import zlib
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import dagger
 from dulwich.config import ConfigFile
+from dulwich.errors import ChecksumMismatch, FileFormatException
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import Commit as CommitObject
 from dulwich.objects import ObjectID
@@ -17,6 +19,7 @@ from dulwich.objects import ObjectID
 from pipeline.checkout import Checkout, Commit, commit_time
 from pipeline.concurrency import each
 from pipeline.errors import CheckoutError
+from pipeline.output import one_line
 from pipeline.refs import CommitSha, parse_commit, parse_version, shown
 
 _DETACHED = "HEAD"
@@ -43,7 +46,7 @@ async def read_checkout(repository: dagger.GitRepository, git_config: dagger.Dir
         tags = await _version_tags_at(repository, sha) if ref == _DETACHED else ()
         origin = await _origin(git_config) if url is None else url
     except dagger.QueryError as error:
-        msg = f"Git could not say what is checked out: {error}."
+        msg = f"Git could not say what is checked out: {one_line(str(error))}."
         raise CheckoutError(msg, hint="Run this in a git repository with at least one commit.") from error
     return Checkout(
         head=await _read_commit(head, sha),
@@ -94,7 +97,7 @@ async def _read_commit(head: dagger.GitRef, sha: CommitSha) -> Commit:
         try:
             await objects.export(folder)
         except dagger.QueryError as error:
-            msg = f"Git could not read commit {sha}: {error}."
+            msg = f"Git could not read commit {sha}: {one_line(str(error))}."
             raise CheckoutError(msg) from error
         return await anyio.to_thread.run_sync(_parse_commit_object, Path(folder) / "objects", sha)
 
@@ -103,17 +106,25 @@ def _parse_commit_object(objects: Path, sha: CommitSha) -> Commit:
     store = DiskObjectStore(str(objects))
     try:
         commit = store[ObjectID(sha.encode())]
+        if not isinstance(commit, CommitObject):
+            msg = f"{shown(sha)} is not a commit."
+            raise CheckoutError(msg)
+        message = _decoded(commit.message, (commit.encoding or b"utf-8").decode("ascii", "replace"))
+        return Commit(sha=sha, message=message, time=commit_time(commit.commit_time))
     except KeyError as error:
         msg = f"The object of commit {shown(sha)} is not in the repository that the engine read."
         raise CheckoutError(msg) from error
+    except (FileFormatException, ChecksumMismatch, zlib.error) as error:
+        msg = f"The object of commit {shown(sha)} is damaged: {one_line(str(error))}."
+        raise CheckoutError(msg, hint="`git fsck` says more.") from error
     finally:
         store.close()
-    if not isinstance(commit, CommitObject):
-        msg = f"{shown(sha)} is not a commit."
-        raise CheckoutError(msg)
-    encoding = (commit.encoding or b"utf-8").decode("ascii", "replace")
+
+
+def _decoded(message: bytes, encoding: str) -> str:
+    """Decode a message by the encoding that the commit names, or as UTF-8 where Python cannot use that one."""
     try:
-        message = commit.message.decode(encoding, "replace")
-    except LookupError:
-        message = commit.message.decode("utf-8", "replace")
-    return Commit(sha=sha, message=message, time=commit_time(commit.commit_time))
+        text = message.decode(encoding, "replace")
+    except (LookupError, ValueError):
+        text = message.decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode()  # some encodings can spell lone surrogates
