@@ -26,7 +26,8 @@ _TRAILER = re.compile(
     r"(?:subprocess exited (?:with status \d+|on \w+)\n)*Error: (?:while running runtime: )?exit status (\d+)\s*$"
 )
 _NOT_STARTED = re.compile(
-    r"exec: \\?\"(?P<program>[^\"\\]+)\\?\": (?P<why>[^\"\n]*(?:not found|no such file|permission denied)[^\"\n]*?)(?=\"|process|\n|$)",
+    r"exec: \\?\"(?P<program>[^\"\\]+)\\?\": "
+    r"(?P<why>[^\"\n]*(?:not found|no such file|permission denied)[^\"\n]*?)(?=\"|process|\n|$)",
     re.IGNORECASE,
 )
 

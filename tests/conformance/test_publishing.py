@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import asyncio
+import re
+
+import dagger
+import httpx
+import pytest
+
+from tests.conformance.conftest import Registry
+
+_ACCEPT = {"accept": "application/vnd.oci.image.manifest.v1+json"}
+
+
+def manifest(registry: Registry, repository: str, reference: str) -> tuple[str, dict[str, object]]:
+    with httpx.Client(base_url=f"{registry.url}/v2/{repository}", trust_env=False) as client:
+        found = client.get(f"/manifests/{reference}", headers=_ACCEPT).raise_for_status()
+        return found.headers["docker-content-digest"], found.json()
+
+
+def blob(registry: Registry, repository: str, digest: str) -> dict[str, object]:
+    with httpx.Client(base_url=f"{registry.url}/v2/{repository}", trust_env=False) as client:
+        content: dict[str, object] = client.get(f"/blobs/{digest}").raise_for_status().json()
+        return content
+
+
+async def test_publish_answers_with_the_digest_that_the_registry_has(
+    dag: dagger.Client, base: str, registry: Registry
+) -> None:
+    container = dag.container().from_(base).with_label("made", "here").with_annotation("note", "text")
+
+    address = await container.publish(f"{registry.host}/published:one", registry_service=registry.service)
+
+    assert re.fullmatch(rf"{registry.host}/published:one@sha256:[0-9a-f]{{64}}", address)
+    digest, found = manifest(registry, "published", "one")
+    assert address.endswith(digest)
+    assert found["mediaType"] == "application/vnd.oci.image.manifest.v1+json"
+    assert found["annotations"] == {"note": "text"}
+    layers = found["layers"]
+    assert isinstance(layers, list)
+    assert {layer["mediaType"] for layer in layers} == {"application/vnd.oci.image.layer.v1.tar+gzip"}
+    config = found["config"]
+    assert isinstance(config, dict)
+    content = blob(registry, "published", config["digest"])
+    assert isinstance(content["config"], dict)
+    assert content["config"]["Labels"]["made"] == "here"
+
+
+async def test_labels_add_no_layer(dag: dagger.Client, base: str, registry: Registry) -> None:
+    plain = dag.container().from_(base)
+    service = registry.service
+    await plain.publish(f"{registry.host}/layers:plain", registry_service=service)
+    await plain.with_label("a", "b").publish(f"{registry.host}/layers:labelled", registry_service=service)
+
+    _, before = manifest(registry, "layers", "plain")
+    _, after = manifest(registry, "layers", "labelled")
+
+    assert after["layers"] == before["layers"]
+    assert after["config"] != before["config"]
+
+
+async def test_further_tags_have_the_same_digest(dag: dagger.Client, base: str, registry: Registry) -> None:
+    container = dag.container().from_(base).with_exec(["sh", "-c", "echo built > /built"])
+
+    async def publish(tag: str) -> str:
+        return await container.publish(f"{registry.host}/tags:{tag}", registry_service=registry.service)
+
+    addresses = await asyncio.gather(*(publish(tag) for tag in ("one", "two", "three")))
+
+    assert len({address.partition("@")[2] for address in addresses}) == 1
+
+
+async def test_a_published_image_is_pulled_again(dag: dagger.Client, base: str, registry: Registry) -> None:
+    source = dag.directory().with_new_file("Dockerfile", f'FROM {base}\nRUN echo hi > /hello\nENTRYPOINT ["cat"]\n')
+    address = await source.docker_build().publish(f"{registry.host}/pulled:one", registry_service=registry.service)
+
+    pulled = dag.container().from_(address, registry_service=registry.service)
+
+    assert await pulled.image_ref() == address
+    assert await pulled.entrypoint() == ["cat"]
+    assert await pulled.with_exec(["/hello"], use_entrypoint=True).stdout() == "hi\n"
+
+
+async def test_a_registry_that_is_not_there_is_an_error(dag: dagger.Client, base: str) -> None:
+    with pytest.raises(dagger.QueryError, match=r"refused|dial"):
+        await dag.container().from_(base).publish("127.0.0.1:1/nowhere:tag")
+
+
+async def test_a_name_that_is_none_is_refused(dag: dagger.Client, base: str) -> None:
+    with pytest.raises(dagger.QueryError, match=r"(?i)invalid reference"):
+        await dag.container().from_(base).publish("Not A Name")

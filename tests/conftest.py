@@ -1,0 +1,43 @@
+"""Which engine the tests marked `engine` talk to: `pytest --engine embedded`, `--engine dagger`, or what is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        choices=("auto", "embedded", "dagger"),
+        default="auto",
+        help="who answers the tests marked `engine`; auto takes a Dagger engine if `dagger` is on the PATH",
+    )
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run every async test on asyncio alone, which is what the SDK runs on."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def engine_kind(request: pytest.FixtureRequest) -> str:
+    """`embedded` or `dagger`; the test is skipped where that one cannot run."""
+    kind: str = request.config.getoption("--engine")
+    if kind == "auto":
+        kind = "dagger" if shutil.which("dagger") else "embedded"
+    if kind == "embedded":
+        require_embedded_engine()
+    return kind
+
+
+def require_embedded_engine() -> None:
+    """Skip the test where the embedded engine cannot run."""
+    missing = [name for name in ("buildah", "skopeo") if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"{' and '.join(missing)} not installed; `make setup` installs what is missing")
+    if os.geteuid() != 0:
+        pytest.skip("the embedded engine builds as root only")
