@@ -71,7 +71,7 @@ class HostEngine:
             EngineError: No engine can be had, or it does not answer.
         """
         if self._kind is None:
-            from ci.engine import Mirror
+            from ci.engine.storage import Mirror
             from ci.sessions import open_session
 
             kind, reason = await choose_engine(self.choice)

@@ -10,8 +10,9 @@ from typing import assert_never
 
 import dagger
 
-from ci.engine import Mirror, embedded_engine
 from ci.engine.events import Observer
+from ci.engine.server import embedded_engine
+from ci.engine.storage import Mirror
 from ci.engine_choice import CLI_BIN, SESSION_PORT, EngineKind, dagger_program
 from pipeline.errors import EngineError
 

@@ -62,7 +62,8 @@ async def dag(
         async with dagger.Connection() as client:
             yield client
         return
-    from ci.engine import Mirror, embedded_engine
+    from ci.engine.server import embedded_engine
+    from ci.engine.storage import Mirror
 
     mirror = Mirror("docker.io", shared_registry.host)
     folder = tmp_path_factory.mktemp("engine")
