@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagger.mod._exceptions import FunctionError
+
+from pipeline.checkout import Checkout, Commit
+from pipeline.errors import CheckoutError, PipelineError
+from pipeline.module import BackendPipeline, Publication
+from tests.pipeline.interface import cli_name, registered
+from tests.pipeline.samples import SHA
+from tests.pipeline.test_report import REWRITE
+
+EXPECTED = Path(__file__).with_name("module_interface.txt")
+
+
+async def test_the_module_shows_what_is_checked_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = await registered(monkeypatch)
+    if os.environ.get(REWRITE):
+        EXPECTED.write_text(listing, encoding="utf-8")
+    assert EXPECTED.read_text(encoding="utf-8") == listing, f"{REWRITE}=1 pytest {Path(__file__).name} writes it anew"
+
+
+async def test_every_type_function_and_argument_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "(no description)" not in await registered(monkeypatch)
+
+
+@pytest.mark.parametrize("function", ["publish", "build-and-push", "verify"])
+async def test_what_reads_or_writes_a_registry_is_never_cached(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    lines = (await registered(monkeypatch)).splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith(f"  function {function} ->"))
+    assert lines[place + 1] == "    cache: Never"
+
+
+def test_names_are_spelled_as_on_the_command_line() -> None:
+    assert cli_name("build_and_push") == "build-and-push"
+    assert cli_name("gitConfig") == "git-config"
+    assert cli_name("ref") == "ref"
+
+
+async def _call(function: str, arguments: dict[str, Any]) -> Any:
+    """Call a function of the module as the engine does."""
+    module = BackendPipeline.__dagger_module__  # type: ignore[attr-defined] # object_type adds it
+    state = {"source": "id-of-source", "repo": "id-of-repo", "git_config": "id-of-git-config"}
+    return await module.get_result("BackendPipeline", state, function, arguments)
+
+
+def _git_says(monkeypatch: pytest.MonkeyPatch, answer: Checkout | Exception) -> None:
+    """Stand in for git, which only an engine can ask."""
+
+    async def read_checkout(*_: object) -> Checkout:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("pipeline.module.read_checkout", read_checkout)
+
+
+CHECKOUT = Checkout(
+    head=Commit(sha=SHA, message="Save links\n", time=datetime(2025, 11, 3, tzinfo=UTC)),
+    ref="refs/heads/master",
+    origin="https://github.com/acme/links",
+)
+
+
+@pytest.mark.parametrize("function", ["plan", "build", "build_and_push", "publish", "verify"])
+async def test_our_errors_reach_the_person_as_their_message_alone(
+    monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    _git_says(monkeypatch, CheckoutError("There is no commit.", hint="Make one."))
+    with pytest.raises(FunctionError) as caught:
+        await _call(function, {})
+    assert str(caught.value) == "There is no commit.\nMake one."
+    assert isinstance(caught.value.__cause__, PipelineError)
+
+
+async def test_our_errors_leave_no_traceback_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _git_says(monkeypatch, CHECKOUT)
+    with pytest.raises(FunctionError, match="not a version"):
+        await _call("plan", {"ref": "refs/tags/vendor.x.y"})
+    assert caplog.text == ""
+
+
+async def test_any_other_exception_is_a_bug_and_stays_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    _git_says(monkeypatch, LookupError("a bug"))
+    module = BackendPipeline.__dagger_module__  # type: ignore[attr-defined] # object_type adds it
+    pipeline = BackendPipeline(source=None, repo=None, git_config=None)  # type: ignore[call-arg] # as above
+    assert module.log_exceptions
+    with pytest.raises(LookupError, match="a bug"):
+        await pipeline.plan()
+
+
+async def test_a_plan_is_json_and_takes_the_flags_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    _git_says(monkeypatch, CHECKOUT)
+    answer = await _call("plan", {"ref": "refs/tags/v1.2.3", "latest": "NEVER"})
+    assert '"tags": [\n    "sha-9c68c4a",\n    "v1.2.3"\n  ]' in answer
+    assert '"latest": "never"' in answer
+    assert '"image": "ghcr.io/acme/lr-backend"' in answer
+
+
+async def test_a_publication_keeps_its_report_between_chained_calls() -> None:
+    module = BackendPipeline.__dagger_module__  # type: ignore[attr-defined] # object_type adds it
+    publication = Publication(  # type: ignore[call-arg] # as above
+        digest="sha256:00", image="i", tags=["a"], references=["i:a"], document="{}", markdown="## Done"
+    )
+    state = await module.unstructure(publication, Publication)
+    assert await module.get_result("Publication", state, "summary", {}) == "## Done"
