@@ -6,16 +6,21 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.text import TextReceiveStream
 
+from pipeline.concurrency import first_error
+
 LineSink = Callable[[str], None]
 """Takes one line of a child's output, without its newline, as it comes."""
 
 _GRACE_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+_PROCESSES = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +60,11 @@ async def run_process(
         on_stderr: Told each line of standard error as it comes.
 
     Returns:
-        How it ended. A non-zero exit status is for the caller to judge.
+        How it ended. A non-zero exit status is for the caller to judge. What it left in the background lives on.
 
     Raises:
         FileNotFoundError: The program is not there.
-        TimeoutError: It did not end in time; its group was stopped.
+        TimeoutError: It did not end in time, or something that it left kept its output open; its group was stopped.
     """
     process = await anyio.open_process(
         [os.fspath(part) for part in command],
@@ -72,6 +77,7 @@ async def run_process(
     )
     out: list[str] = []
     err: list[str] = []
+    ended = False
     try:
         with anyio.fail_after(time_limit):
             async with anyio.create_task_group() as tasks:
@@ -80,29 +86,55 @@ async def run_process(
                 tasks.start_soon(_drain, process.stdout, out, on_stdout)
                 tasks.start_soon(_drain, process.stderr, err, on_stderr)
             exit_code = await process.wait()
+        ended = True
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
     finally:
         with anyio.CancelScope(shield=True):
-            await stop_group(process)
+            await (process.aclose() if ended else stop_group(process))
     return Completed(exit_code, "".join(out), "".join(err))
 
 
 async def stop_group(process: Process) -> None:
-    """Ask a child's process group to end, and end it by force after a grace of five seconds."""
-    if process.returncode is None:
-        _signal_group(process.pid, signal.SIGTERM)
-        with anyio.move_on_after(_GRACE_SECONDS):
+    """Ask a child and what it started to end, and end what is left by force after a grace of five seconds."""
+    with anyio.move_on_after(_GRACE_SECONDS):
+        if _signal_group(process.pid, signal.SIGTERM):
             await process.wait()
-    if process.returncode is None:
-        _signal_group(process.pid, signal.SIGKILL)
-        await process.wait()
+        while True:
+            if not _group_runs(process.pid):
+                break
+            await anyio.sleep(_POLL_SECONDS)
+    _signal_group(process.pid, signal.SIGKILL)
+    await process.wait()
     await process.aclose()
 
 
-def _signal_group(pid: int, number: signal.Signals) -> None:
+def _signal_group(pid: int, number: int) -> bool:
+    """Send a signal to a group, or 0 to ask only, and tell whether any process of it is there to take one."""
     try:
         os.killpg(pid, number)
-    except ProcessLookupError:
-        return
+    except (ProcessLookupError, PermissionError):  # the latter is macOS's answer for a group of zombies
+        return False
+    return True
+
+
+def _group_runs(group: int) -> bool:
+    """Tell whether a process of a group still runs; one that has ended and waits to be collected does not."""
+    if not _signal_group(group, 0):
+        return False
+    if not _PROCESSES.is_dir():
+        return True
+    return any(_runs_in(group, process) for process in _PROCESSES.iterdir() if process.name.isdigit())
+
+
+def _runs_in(group: int, process: Path) -> bool:
+    try:
+        stat = (process / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    # proc(5): the name in field 2 may hold anything; behind it come the state, the parent and the group.
+    state, _, its_group = stat.rpartition(")")[2].split()[:3]
+    return int(its_group) == group and state not in {"Z", "X"}
 
 
 async def _feed(process: Process, data: bytes) -> None:
@@ -120,13 +152,15 @@ async def _feed(process: Process, data: bytes) -> None:
 async def _drain(stream: ByteReceiveStream | None, into: list[str], sink: LineSink | None) -> None:
     if stream is None:
         return
-    rest = ""
+    begun: list[str] = []
     async for text in TextReceiveStream(stream, errors="replace"):
         into.append(text)
         if sink is None:
             continue
-        *lines, rest = (rest + text).split("\n")
-        for line in lines:
-            sink(line.rstrip("\r"))
-    if sink is not None and rest:
-        sink(rest)
+        first, *more = text.split("\n")
+        begun.append(first)
+        for part in more:
+            sink("".join(begun).rstrip("\r"))
+            begun = [part]
+    if sink is not None and any(begun):
+        sink("".join(begun).rstrip("\r"))
