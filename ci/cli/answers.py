@@ -37,8 +37,8 @@ def report_table(report: BuildReport) -> Table:
     """Show what a run did: each tag and what became of it."""
     table = Table(box=None, pad_edge=False)
     table.add_column("tag", overflow="fold")
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("why", overflow="fold")
+    table.add_column("outcome", overflow="fold")
     for tag in report.tags:
-        table.add_row(escape(tag.name), f"[{_STYLES[tag.outcome]}]{tag.outcome}[/]", escape(tag.reason or ""))
+        why = f": {escape(tag.reason)}" if tag.reason else ""
+        table.add_row(escape(tag.name), f"[{_STYLES[tag.outcome]}]{tag.outcome}[/]{why}")
     return table
