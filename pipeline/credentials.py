@@ -17,8 +17,11 @@ from typing_extensions import override
 
 from pipeline.errors import AuthError, RegistryError
 from pipeline.image import ImageName, is_loopback
+from pipeline.refs import shown
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
+_BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""RFC 6750, section 2.1: nothing that a header could not hold, as its error would show the token."""
 
 
 class Credentials(BaseModel):
@@ -48,7 +51,8 @@ class Challenge(BaseModel):
 def parse_challenge(header: str) -> Challenge | None:
     """Read a `WWW-Authenticate` header, or None where it asks for something that this client does not speak."""
     scheme, _, rest = header.strip().partition(" ")
-    parameters = {key.lower(): value for key, value in _PARAMETER.findall(rest)}
+    # The first of a name wins: what follows may belong to another challenge in the same header.
+    parameters = {key.lower(): value for key, value in reversed(_PARAMETER.findall(rest))}
     realm, service = parameters.get("realm", ""), parameters.get("service", "")
     match scheme.lower():
         case "basic":
@@ -84,8 +88,8 @@ class RegistryAuth(httpx.Auth):
         if self._authorization is not None:
             request.headers["Authorization"] = self._authorization
         response = yield request
-        if response.status_code != httpx.codes.UNAUTHORIZED:
-            return
+        if response.status_code != httpx.codes.UNAUTHORIZED or not _same_origin(response.request.url, request.url):
+            return  # where a redirect led to, nobody is told the credentials
         challenge = parse_challenge(response.headers.get("WWW-Authenticate", ""))
         if challenge is None or (challenge.scheme == "basic" and self._credentials is None):
             return
@@ -99,8 +103,13 @@ class RegistryAuth(httpx.Auth):
         yield request
 
     def _token_request(self, challenge: Challenge) -> httpx.Request:
-        realm = httpx.URL(challenge.realm)
-        if realm.scheme != "https" and not is_loopback(realm.host):
+        try:
+            realm = httpx.URL(challenge.realm)
+        except httpx.InvalidURL as error:
+            msg = f"{self._image.registry} names a token service at {shown(challenge.realm)}, which is no address."
+            raise RegistryError(msg) from error
+        local = self._image.is_loopback and is_loopback(realm.netloc.decode())
+        if realm.scheme != "https" and not local:
             msg = f"{self._image.registry} names a token service without TLS, {realm.host}."
             raise AuthError(msg, hint="No credentials were sent. Check the registry's address.")
         scope = f"repository:{self._image.repository}:pull,push"
@@ -121,10 +130,14 @@ class RegistryAuth(httpx.Auth):
             token = answer.get("token") or answer.get("access_token")
         except (ValueError, AttributeError):
             token = None
-        if not isinstance(token, str) or not token:
+        if not isinstance(token, str) or _BEARER_TOKEN.fullmatch(token) is None:
             msg = f"The token service of {self._image.registry} answered without a token."
             raise RegistryError(msg)
         return token
+
+
+def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
 def access_hint(image: ImageName) -> str:
