@@ -145,7 +145,7 @@ class DaggerBuilder:
         return digest
 
     async def _labelled(self) -> dagger.Container:
-        built = await self._from_dockerfile()
+        built = await _from_dockerfile(self.source, self._name)
         try:
             from_dockerfile = {key: await built.label(key) or "" for key in FROM_DOCKERFILE}
         except dagger.DaggerError as error:
@@ -162,17 +162,42 @@ class DaggerBuilder:
             built = built.with_label(name, value)
         return built
 
-    async def _from_dockerfile(self) -> dagger.Container:
-        source = self.source
-        try:
-            found = await source.directory.exists(source.dockerfile)
-        except dagger.DaggerError as error:
-            raise self._build_error(error) from error
-        if not found:
-            msg = f"There is no {shown(source.dockerfile)} in the source folder."
-            raise UsageError(msg, hint="Check --source, and --dockerfile, which is a path inside it.")
-        return source.directory.docker_build(dockerfile=source.dockerfile, platform=source.platform)
-
     def _build_error(self, error: dagger.DaggerError) -> PipelineError:
-        name = self.plan.image.repository.rpartition("/")[2]
-        return build_error(error, f"{name} from {self.source.dockerfile}")
+        return _build_error(error, self.source, self._name)
+
+    @property
+    def _name(self) -> str:
+        return self.plan.image.repository.rpartition("/")[2]
+
+
+async def check_build(source: Source, name: str) -> None:
+    """Build an image and keep nothing of it; no ref, commit or registry is needed.
+
+    Args:
+        source: What it is built from.
+        name: What to call it where it does not build.
+
+    Raises:
+        UsageError: There is no such Dockerfile.
+        BuildError: The image could not be built.
+    """
+    container = await _from_dockerfile(source, name)
+    try:
+        await container.sync()
+    except dagger.DaggerError as error:
+        raise _build_error(error, source, name) from error
+
+
+async def _from_dockerfile(source: Source, name: str) -> dagger.Container:
+    try:
+        found = await source.directory.exists(source.dockerfile)
+    except dagger.DaggerError as error:
+        raise _build_error(error, source, name) from error
+    if not found:
+        msg = f"There is no {shown(source.dockerfile)} in the source folder."
+        raise UsageError(msg, hint="Check --source, and --dockerfile, which is a path inside it.")
+    return source.directory.docker_build(dockerfile=source.dockerfile, platform=source.platform)
+
+
+def _build_error(error: dagger.DaggerError, source: Source, name: str) -> PipelineError:
+    return build_error(error, f"{name} from {source.dockerfile}")

@@ -8,13 +8,13 @@ from functools import wraps
 from typing import Annotated, Literal, ParamSpec, TypeVar
 
 import dagger
-from dagger import DefaultPath, Doc, Ignore, dag, enum_type, field, function, object_type
+from dagger import DefaultPath, Doc, Ignore, check, dag, enum_type, field, function, object_type
 
 # Private, but the one class whose message the SDK shows without a traceback (facts, "Errors"); a test holds it.
 from dagger.mod._exceptions import FunctionError
 from pydantic import SecretStr
 
-from pipeline.building import NOT_SOURCE, DaggerBuilder, EngineAccess, Login, Source, dirty_plan
+from pipeline.building import NOT_SOURCE, DaggerBuilder, EngineAccess, Login, Source, check_build, dirty_plan
 from pipeline.checkout import Checkout
 from pipeline.credentials import Credentials
 from pipeline.errors import PipelineError
@@ -145,6 +145,12 @@ class BackendPipeline:
         builder = DaggerBuilder(plan, self._source())
         await builder.build()
         return await builder.container()
+
+    @_shown(cache="session")  # type: ignore[arg-type] # the SDK's `check` hides what it decorates
+    @check
+    async def image_builds(self) -> None:
+        """Check that the image builds, for any checkout, a pull request's too; nothing is published."""
+        await check_build(self._source(), self.name)
 
     @_shown(cache="never")
     async def build_and_push(

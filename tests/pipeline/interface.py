@@ -86,7 +86,7 @@ def _object(definition: dagger.TypeDef) -> Iterator[str]:
 def _function(function: dagger.Function, what: str) -> Iterator[str]:
     first, *rest = _selections(function)
     name = f" {cli_name(first.args['name'])}" if first.args["name"] else ""
-    cache, doc, arguments = "default (7 days)", "", []
+    cache, doc, arguments, is_check = "default (7 days)", "", [], False
     for selection in rest:
         match selection.name:
             case "withDescription":
@@ -96,9 +96,11 @@ def _function(function: dagger.Function, what: str) -> Iterator[str]:
                 cache = str(selection.args["policy"])
             case "withArg":
                 arguments += [*_argument(selection.args)]
+            case "withCheck":
+                is_check = True
             case other:
                 pytest.fail(f"the listing does not know {other}")
-    yield f"  {what}{name} -> {_type(first.args['returnType'])}"
+    yield f"  {what}{name} -> {_type(first.args['returnType'])}{' (check)' if is_check else ''}"
     if what == "function":
         yield f"    cache: {cache}"
     yield f"    {doc}"
