@@ -69,8 +69,8 @@ def _layer() -> bytes:
             _add(archive, name, content.encode(), mode=0o644)
         for name, path in sorted(tools.items()):
             _add(archive, name, path.read_bytes())
-        for path in sorted(libraries):
-            _add(archive, path.removeprefix("/"), Path(path).read_bytes())
+        for library in sorted(libraries):
+            _add(archive, library.removeprefix("/"), Path(library).read_bytes())
     return written.getvalue()
 
 

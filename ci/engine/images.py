@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,9 @@ async def assemble(session: Session, state: ContainerState) -> OciImage:
         QueryFailedError: The store could not give the layers, for example because the disk is full.
     """
     base = await _base(session, state.image)
-    config = _json(_config(state, base))
-    layers = await _layers(session, state.image)
+    content = _config(state, base)
+    layers = await _layers(session, state.image, content["rootfs"]["diff_ids"])
+    config = _json(content)
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
@@ -62,11 +63,11 @@ async def assemble(session: Session, state: ContainerState) -> OciImage:
     }
     if state.annotations:
         manifest["annotations"] = dict(sorted(state.annotations.items()))
-    content = _json(manifest)
-    layout = session.workspace.own / "images" / _digest(content).removeprefix("sha256:")
+    written = _json(manifest)
+    layout = session.workspace.own / "images" / _digest(written).removeprefix("sha256:")
     if not (layout / "index.json").exists():
-        _write_layout(layout, session.workspace.shared / "blobs", manifest, content, config)
-    return OciImage(layout, _digest(content))
+        _write_layout(layout, session.workspace.shared / "blobs", manifest, written, config)
+    return OciImage(layout, _digest(written))
 
 
 async def _base(session: Session, image: str | None) -> Mapping[str, Any]:
@@ -79,8 +80,9 @@ async def _base(session: Session, image: str | None) -> Mapping[str, Any]:
 def _config(state: ContainerState, base: Mapping[str, Any]) -> dict[str, Any]:
     system, _, architecture = host_platform().partition("/")
     created = state.config.labels.get(_CREATED, "")
+    # Not `comment`: the builder puts the ids of its own intermediate images there.
     history = [
-        {key: entry[key] for key in ("created", "created_by", "comment", "empty_layer") if entry.get(key)}
+        {key: entry[key] for key in ("created", "created_by", "empty_layer") if entry.get(key)}
         for entry in base.get("history") or ()
     ]
     return {
@@ -94,41 +96,66 @@ def _config(state: ContainerState, base: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _layers(session: Session, image: str | None) -> list[dict[str, Any]]:
+async def _layers(session: Session, image: str | None, diff_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return the descriptors of an image's layers, whose blobs are in the engine's folder after that."""
     if image is None:
         return []
-    found = await session.flights.do(f"layers {image}", lambda: _exported_layers(session, image))
+    found = await session.flights.do(f"layers {image}", lambda: _packed_layers(session, image, diff_ids))
     if not isinstance(found, list):
         raise TypeError
     return found
 
 
-async def _exported_layers(session: Session, image: str) -> list[dict[str, Any]]:
-    blobs = session.workspace.shared / "blobs"
-    note = session.workspace.shared / "layers" / f"{image}.json"
+async def _packed_layers(session: Session, image: str, diff_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Have the layers compressed that are not known yet.
+
+    skopeo leaves a layer alone whose blob is at the destination already. An empty file with an uncompressed layer's
+    name tells it so for those that were compressed before.
+    """
+    shared = session.workspace.shared
+    known = {diff_id: kept for diff_id in diff_ids if (kept := _known_layer(shared, diff_id))}
+    if len(known) < len(set(diff_ids)):
+        with session.workspace.scratch() as folder:
+            blobs = folder / "blobs" / "sha256"
+            blobs.mkdir(parents=True)
+            for diff_id in known:
+                (blobs / diff_id.removeprefix("sha256:")).touch()
+            await session.buildah.ask(
+                "copy", "--quiet", "--policy", session.buildah.storage.policy, "--format", "oci",
+                "--dest-shared-blob-dir", blobs.parent, session.buildah.storage.image(image), f"oci:{folder}/image:x",
+                time_limit=_LONG, program="skopeo",
+            )  # fmt: skip
+            index = json.loads((folder / "image" / "index.json").read_text(encoding="utf-8"))
+            manifest = json.loads((blobs / _hex(index["manifests"][0])).read_text(encoding="utf-8"))
+            for diff_id, layer in zip(diff_ids, manifest["layers"], strict=True):
+                if diff_id not in known:
+                    known[diff_id] = _keep_layer(shared, diff_id, blobs / _hex(layer), folder / "note")
+    return [known[diff_id] for diff_id in diff_ids]
+
+
+def _known_layer(shared: Path, diff_id: str) -> dict[str, Any] | None:
     try:
-        kept: list[dict[str, Any]] = json.loads(note.read_text(encoding="utf-8"))
-        if all((blobs / "sha256" / _hex(layer)).is_file() for layer in kept):
-            return kept
-    except (OSError, ValueError):
-        pass
-    (blobs / "sha256").mkdir(parents=True, exist_ok=True)
+        kept: dict[str, Any] = json.loads(_layer_note(shared, diff_id).read_text(encoding="utf-8"))
+        whole = (shared / "blobs" / "sha256" / _hex(kept)).stat().st_size == kept["size"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return kept if whole else None
+
+
+def _keep_layer(shared: Path, diff_id: str, blob: Path, draft: Path) -> dict[str, Any]:
+    layer = {"mediaType": _LAYER, "digest": f"sha256:{blob.name}", "size": blob.stat().st_size}
+    target = shared / "blobs" / "sha256" / blob.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    blob.replace(target)
+    note = _layer_note(shared, diff_id)
     note.parent.mkdir(exist_ok=True)
-    with session.workspace.scratch() as folder:
-        await session.buildah.ask(
-            "copy", "--quiet", "--policy", session.buildah.storage.policy, "--format", "oci",
-            "--dest-shared-blob-dir", blobs, session.buildah.storage.image(image), f"oci:{folder}/image:x",
-            time_limit=_LONG, program="skopeo",
-        )  # fmt: skip
-        index = json.loads((folder / "image" / "index.json").read_text(encoding="utf-8"))
-        manifest = json.loads((blobs / "sha256" / _hex(index["manifests"][0])).read_text(encoding="utf-8"))
-        layers = [
-            {"mediaType": _LAYER, "digest": layer["digest"], "size": layer["size"]} for layer in manifest["layers"]
-        ]
-        (folder / "note").write_text(json.dumps(layers), encoding="utf-8")
-        (folder / "note").replace(note)
-    return layers
+    draft.write_text(json.dumps(layer), encoding="utf-8")
+    draft.replace(note)
+    return layer
+
+
+def _layer_note(shared: Path, diff_id: str) -> Path:
+    return shared / "layers" / f"{diff_id.removeprefix('sha256:')}.json"
 
 
 def _write_layout(layout: Path, blobs: Path, manifest: Mapping[str, Any], content: bytes, config: bytes) -> None:
