@@ -42,8 +42,7 @@ async def read_host_checkout(folder: Path) -> HostCheckout:
     """
     top = await _git(folder, "rev-parse", "--show-toplevel")
     if top.exit_code != 0:
-        msg = f"{folder} is not in a git repository: {_first_line(top.stderr)}"
-        raise CheckoutError(msg, hint="Run this in a clone of the repository whose backend is built.")
+        raise _no_repository(folder, top.stderr)
     answers: dict[str, Completed] = {}
 
     async def ask(name: str) -> None:
@@ -51,8 +50,7 @@ async def read_host_checkout(folder: Path) -> HostCheckout:
 
     await each(_QUESTIONS, ask)
     if answers["commit"].exit_code != 0:
-        msg = f"The git repository {top.stdout.strip()} has no commit yet."
-        raise CheckoutError(msg, hint="Commit the backend first; an image is named after its commit.")
+        raise await _no_commit(folder, top.stdout.removesuffix("\n"), answers["commit"].stderr)
     if answers["status"].exit_code != 0:
         msg = f"Git could not compare the working tree with its commit: {_first_line(answers['status'].stderr)}"
         raise CheckoutError(msg)
@@ -60,7 +58,7 @@ async def read_host_checkout(folder: Path) -> HostCheckout:
     return HostCheckout(
         top=Path(top.stdout.removesuffix("\n")),
         checkout=Checkout(
-            head=Commit(sha=parse_commit(sha), message=message.rstrip("\n") + "\n", time=commit_time(int(seconds))),
+            head=Commit(sha=parse_commit(sha), message=message.removesuffix("\n"), time=commit_time(int(seconds))),
             ref=answers["ref"].stdout.strip() or None,
             tags=tuple(answers["tags"].stdout.split()),
             origin=answers["origin"].stdout.strip() or None,
@@ -78,9 +76,30 @@ async def _git(folder: Path, *arguments: str) -> Completed:
             raise CheckoutError(msg) from error
         msg = "git is not installed."
         raise CheckoutError(msg, hint="`make setup` installs it.") from error
+    except NotADirectoryError as error:
+        msg = f"There is no folder {folder}."
+        raise CheckoutError(msg) from error
     except TimeoutError as error:
         msg = f"git {arguments[0]} did not end within {_SECONDS:.0f} s."
         raise CheckoutError(msg) from error
+
+
+def _no_repository(folder: Path, complaint: str) -> CheckoutError:
+    # The one line that git says in the same words in every language.
+    way_out = next((line.strip() for line in complaint.splitlines() if "--add safe.directory" in line), None)
+    if way_out is not None:
+        msg = f"{folder} is in a git repository that belongs to another user, so git does not read it."
+        return CheckoutError(msg, hint=f"If you trust it: {way_out}")
+    msg = f"{folder} is not in a git repository: {_first_line(complaint)}"
+    return CheckoutError(msg, hint="Run this in a clone of the repository whose backend is built.")
+
+
+async def _no_commit(folder: Path, top: str, complaint: str) -> CheckoutError:
+    named = await _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
+    if named.exit_code == 0:
+        return CheckoutError(f"Git could not read the commit {named.stdout.strip()}: {_first_line(complaint)}")
+    msg = f"The git repository {top} has no commit yet."
+    return CheckoutError(msg, hint="Commit the backend first; an image is named after its commit.")
 
 
 def _first_line(text: str) -> str:
