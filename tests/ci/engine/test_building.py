@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import dagger
+import pytest
+from dagger import BuildArg
+
+from ci.engine.isolation import Isolation
+from ci.engine.storage import boot_id
+from ci.process import run_process
+from tests.ci.engine.conftest import Opened, OpenEngine
+from tests.registry_fixtures import RunningRegistry
+
+pytestmark = [pytest.mark.engine, pytest.mark.registry]
+
+
+def containers(folder: Path) -> list[str]:
+    listed = folder / "store" / "overlay-containers" / "containers.json"
+    return [each["id"] for each in json.loads(listed.read_text() or "[]")] if listed.exists() else []
+
+
+def mounts(folder: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line.split()[4] for line in lines if f"{folder}/store/overlay/" in line]
+
+
+async def test_two_publishes_build_once(engine: Opened, base: str, shared_registry: RunningRegistry) -> None:
+    source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN sleep 0.2; echo once > /once\n")
+    container = source.docker_build().with_label("a", "b")
+    host = shared_registry.host
+
+    first = await asyncio.gather(*(container.publish(f"{host}/once:{tag}") for tag in ("one", "two")))
+    again = await container.publish(f"{host}/once:three")
+
+    assert len({address.partition("@")[2] for address in [*first, again]}) == 1
+    assert len(engine.finished("build")) == 1
+    assert len(engine.finished("publish")) == 3
+
+
+async def test_equal_inputs_give_equal_digests_in_two_stores(
+    open_engine: OpenEngine, base: str, shared_registry: RunningRegistry, tmp_path: Path
+) -> None:
+    dockerfile = f"FROM {base}\nCOPY a.txt /srv/\nRUN echo built > /srv/built; mkdir /srv/deep; touch /srv/deep/x\n"
+    digests = []
+    for store in ("one", "two"):
+        async with open_engine(tmp_path / store) as opened:
+            source = opened.dag.directory().with_new_file("Dockerfile", dockerfile).with_new_file("a.txt", "a")
+            container = source.docker_build().with_label("x", "y").with_new_file("/srv/more", "more")
+            address = await container.publish(f"{shared_registry.host}/equal:{store}")
+            digests.append(address.partition("@")[2])
+        await asyncio.sleep(1.1)
+
+    assert digests[0] == digests[1]
+
+
+async def test_a_second_session_takes_steps_and_commands_from_the_store(open_engine: OpenEngine, base: str) -> None:
+    labels = []
+    for _ in range(2):
+        async with open_engine() as opened:
+            source = opened.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN echo cached-build > /x\n")
+            await source.docker_build().with_exec(["sh", "-c", "echo cached-command"]).stdout()
+            labels.append([event.cached for event in [*opened.finished("build"), *opened.finished("run")]])
+
+    assert labels[1] == [True, True]
+
+
+async def test_a_build_argument_that_only_run_uses_keeps_the_cache_before_it(
+    open_engine: OpenEngine, base: str
+) -> None:
+    dockerfile = f"FROM {base}\nRUN echo first\nARG REV\nRUN echo second $REV\n"
+    async with open_engine() as opened:
+        for revision in ("1", "2"):
+            source = opened.dag.directory().with_new_file("Dockerfile", dockerfile)
+            await source.docker_build(build_args=[BuildArg("REV", revision)]).sync()
+
+        assert opened.told().count("\nfirst") == 1
+        assert "second 1" in opened.told()
+        assert "second 2" in opened.told()
+
+
+async def test_a_failed_build_leaves_nothing(engine: Opened, base: str) -> None:
+    source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN exit 3\n")
+
+    for _ in range(2):
+        with pytest.raises(dagger.ExecError):
+            await source.docker_build().sync()
+    with pytest.raises(dagger.ExecError):
+        await engine.dag.container().from_(base).with_exec(["false"]).sync()
+
+    assert containers(engine.folder) == []
+    assert mounts(engine.folder) == []
+    assert len(engine.finished("build")) == 2
+    assert all(event.error for event in engine.finished("build"))
+
+
+async def test_a_heredoc_is_refused_by_name(engine: Opened, base: str) -> None:
+    source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN <<EOF\necho x\nEOF\n")
+
+    with pytest.raises(dagger.QueryError, match=r"heredoc.*line 2.*not served"):
+        await source.docker_build().sync()
+
+
+async def test_where_runc_does_not_work_a_chroot_does_and_a_notice_says_so(
+    open_engine: OpenEngine, base: str, tmp_path: Path
+) -> None:
+    version = (await run_process(["buildah", "--version"], time_limit=10)).stdout.strip()
+    run = tmp_path / "engine" / f"run-{boot_id()[:8]}"
+    run.mkdir(parents=True)
+    finding = {"isolation": Isolation.CHROOT, "reason": "a test", "stamp": {"boot": boot_id(), "buildah": version}}
+    (run / "isolation.json").write_text(json.dumps(finding))
+
+    async with open_engine(tmp_path / "engine") as opened:
+        dag = opened.dag
+        source = dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN echo built > /built\n")
+        container = source.docker_build().with_secret_variable("TOKEN", dag.set_secret("chroot", "hidden-value"))
+        after = container.with_exec(["sh", "-c", "cat /built; echo $TOKEN; echo err >&2"])
+        assert await after.stdout() == "built\n***\n"
+        assert await after.stderr() == "err\n"
+        with pytest.raises(dagger.ExecError) as failure:
+            await container.with_exec(["sh", "-c", "exit 4"]).sync()
+        assert failure.value.exit_code == 4
+        assert failure.value.stderr == ""
+        with pytest.raises(dagger.ExecError) as failure:
+            await container.with_exec(["no-such-program"]).sync()
+        assert failure.value.exit_code == 127
+        failing = dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN exit 5\n")
+        with pytest.raises(dagger.ExecError) as failure:
+            await failing.docker_build().sync()
+        assert failure.value.exit_code == 5
+        assert "chroot" in opened.told()
+        assert "a test" in opened.told()
+        assert containers(opened.folder) == []
+
+
+async def test_two_sessions_share_a_store(open_engine: OpenEngine, base: str) -> None:
+    async with open_engine() as one, open_engine() as other:
+        outputs = await asyncio.gather(
+            *(
+                opened.dag.container().from_(base).with_exec(["sh", "-c", f"echo {name}"]).stdout()
+                for name, opened in (("one", one), ("other", other))
+            )
+        )
+
+    assert outputs == ["one\n", "other\n"]
