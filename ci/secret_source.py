@@ -6,17 +6,19 @@ A secret's value is never an argument, so it shows neither in a list of processe
 from __future__ import annotations
 
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import assert_never
 
 import anyio
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ci.process import run_process
 from pipeline.errors import UsageError
 
 _COMMAND_SECONDS = 60.0
+_ORDINARY_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,39}")
 _SPELLING = "Give env:NAME, file:PATH or cmd:COMMAND."
 
 
@@ -29,17 +31,20 @@ class SecretKind(StrEnum):
 
 
 class SecretSource(BaseModel):
-    """A place that a secret is read from."""
+    """A place that a secret is read from.
+
+    The place may be the secret itself by mistake, as `env:$TOKEN` is; so it is shown only where it can be none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     kind: SecretKind
-    place: str
+    place: str = Field(repr=False)
 
     @property
     def is_set(self) -> bool:
         """Whether an environment variable is there and not empty; other kinds are known when they are read."""
-        return self.kind is not SecretKind.ENV or bool(os.environ.get(self.place))
+        return self.kind is not SecretKind.ENV or bool(os.environ.get(self.place, "").strip())
 
     async def read(self) -> SecretStr:
         """Read the secret, without the newline at its end.
@@ -50,7 +55,8 @@ class SecretSource(BaseModel):
         match self.kind:
             case SecretKind.ENV:
                 value = os.environ.get(self.place, "")
-                problem = f"The environment variable {self.place} is not set or empty."
+                name = self.place if _ORDINARY_NAME.fullmatch(self.place) else "that --token names"
+                problem = f"The environment variable {name} is not set or empty."
             case SecretKind.FILE:
                 value, problem = await self._from_file()
             case SecretKind.CMD:
@@ -62,11 +68,14 @@ class SecretSource(BaseModel):
         return SecretStr(value.strip())
 
     async def _from_file(self) -> tuple[str, str]:
-        path = Path(self.place).expanduser()
+        shown = "that --token names"
         try:
-            return await anyio.Path(path).read_text(), f"The file {path} is empty."
-        except (OSError, UnicodeDecodeError) as error:
-            return "", f"The file {path} could not be read: {type(error).__name__}."
+            path = Path(self.place).expanduser()
+            if "/" in self.place and path.parent.is_dir():
+                shown = str(path)
+            return await anyio.Path(path).read_text(encoding="utf-8"), f"The file {shown} is empty."
+        except (OSError, RuntimeError, UnicodeDecodeError) as error:  # RuntimeError: the home of nobody
+            return "", f"The file {shown} could not be read: {type(error).__name__}."
 
     async def _from_command(self) -> tuple[str, str]:
         try:
