@@ -60,7 +60,7 @@ async def find_dagger() -> tuple[bool, str]:
     if os.environ.get(SESSION_PORT):
         return True, "a session is open already"
     if dagger_program() is None:
-        return False, "dagger is not on PATH"
+        return False, f"{CLI_BIN} names no program" if os.environ.get(CLI_BIN) else "dagger is not on PATH"
     if os.environ.get(RUNNER_HOST):
         return True, f"{RUNNER_HOST} names one"
     runtime = await find_runtime()
@@ -68,8 +68,8 @@ async def find_dagger() -> tuple[bool, str]:
 
 
 def dagger_program() -> str | None:
-    """Return the Dagger CLI: what the environment names, else `dagger` on PATH."""
-    return os.environ.get(CLI_BIN) or shutil.which("dagger")
+    """Return the Dagger CLI: what the environment names, else `dagger` on PATH; None where that is not there."""
+    return shutil.which(os.environ.get(CLI_BIN) or "dagger")
 
 
 async def find_runtime() -> str | None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ci.engine_choice import CLI_BIN, RUNNER_HOST
+from tests.ci.programs import Programs
 from tests.ci.repositories import ENVIRONMENT, Repository, new_repository
 
 
@@ -36,3 +38,14 @@ def git_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """Nothing on PATH but what a test puts there, and no variable that names an engine."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN", RUNNER_HOST, CLI_BIN):
+        monkeypatch.delenv(name, raising=False)
+    return Programs(folder)
