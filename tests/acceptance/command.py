@@ -1,0 +1,98 @@
+"""`lr-ci` as a person runs it: another process, whose answer, messages and exit code are all there is to see."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.report import BuildReport
+
+ROOT = Path(__file__).parents[2]
+LR_CI = Path(sys.executable).with_name("lr-ci")
+_FOREIGN = ("DAGGER_", "_EXPERIMENTAL_DAGGER_", "GIT_", "GITHUB_", "LR_CI_", "MAKE", "REGISTRY", "VIRTUAL_ENV")
+_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        exit_code: Its exit status.
+        stdout: Its answer.
+        stderr: Everything else that it said.
+    """
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def error(self) -> str:
+        """What it says went wrong: from `error:` to its last line; empty where it says nothing of the kind."""
+        _, found, text = self.stderr.rpartition("\nerror: " if "\nerror: " in self.stderr else "error: ")
+        return text.rstrip("\n") if found else ""
+
+    @property
+    def report(self) -> BuildReport:
+        """The report that `--json` printed."""
+        return BuildReport.model_validate_json(self.stdout, strict=True, extra="forbid")
+
+    def succeeded(self) -> Ended:
+        """Return this, once it is sure that all went well."""
+        assert self.exit_code == 0, self.stderr
+        return self
+
+
+@dataclass(frozen=True)
+class Command:
+    """`lr-ci` with caches of its own.
+
+    Attributes:
+        cache: What stands for the user's cache folder.
+        variables: Further environment variables.
+    """
+
+    cache: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def engine_folder(self) -> Path:
+        """Where the embedded engine keeps its store."""
+        return self.cache / "backend-pipeline" / "engine"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the command: this process's without what would change its meaning."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        own = {"XDG_CACHE_HOME": str(self.cache), "LR_CI_ENGINE": "embedded", "LC_ALL": "C.UTF-8"}
+        return inherited | own | self.variables
+
+    def with_variables(self, **variables: str) -> Command:
+        """Return the same with further environment variables."""
+        return Command(self.cache, self.variables | variables)
+
+    def start(self, folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start it in a folder."""
+        pipe = subprocess.PIPE
+        command = [LR_CI, *map(str, arguments)]
+        return subprocess.Popen(
+            command, cwd=folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def run(self, folder: Path, *arguments: str | Path) -> Ended:
+        """Run it in a folder to its end."""
+        return ended(self.start(folder, *arguments))
+
+
+def ended(process: subprocess.Popen[str]) -> Ended:
+    """Wait for the end of a command."""
+    try:
+        stdout, stderr = process.communicate(timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return Ended(process.returncode, stdout, stderr)

@@ -1,0 +1,180 @@
+"""What cannot be done says so in one or two lines, with its own exit code; nothing is built, nothing is published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command import Command, Ended
+from tests.acceptance.published import Image, writes
+from tests.acceptance.workspace import Workspace
+from tests.registry_fixtures import USER, RunningRegistry, free_port
+
+COMMIT = "4f0aac1ccabb444bbd3260bdf5d16d09afe4c20f"
+ALIKE = "4f0aac1d00000000000000000000000000000000"
+
+
+def refused(run: Ended, exit_code: int, *, most_lines: int = 2) -> str:
+    """Return what a run said, once it is sure that it ended with this exit code and a short message."""
+    assert run.exit_code == exit_code, run.stderr
+    assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+    assert run.error
+    assert len(run.error.splitlines()) <= most_lines
+    return run.error
+
+
+def push(lr_ci: Command, folder: Path, registry: RunningRegistry, *more: str) -> Ended:
+    return lr_ci.run(folder, "build-and-push", "--registry", registry.host, *more)
+
+
+def assert_untouched(lr_ci: Command, registry: RunningRegistry) -> None:
+    """Nothing was built, nothing was written."""
+    assert not lr_ci.engine_folder.exists()
+    assert writes(registry.requests()) == []
+
+
+def test_a_folder_outside_git(own_lr_ci: Command, tmp_path: Path, registry: RunningRegistry) -> None:
+    (tmp_path / "plain" / "backend").mkdir(parents=True)
+    (tmp_path / "plain" / "backend" / "Dockerfile").write_text("FROM scratch\n")
+
+    error = refused(push(own_lr_ci, tmp_path / "plain", registry), 2)
+
+    assert f"{tmp_path}/plain is not in a git repository" in error
+    assert_untouched(own_lr_ci, registry)
+
+
+def test_a_repository_without_a_commit(own_lr_ci: Command, tmp_path: Path, registry: RunningRegistry) -> None:
+    workspace = Workspace.create(tmp_path / "new")
+    workspace.write("backend/Dockerfile", "FROM scratch\n")
+
+    error = refused(push(own_lr_ci, workspace.folder, registry), 2)
+
+    assert "has no commit yet" in error
+    assert_untouched(own_lr_ci, registry)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--ref", "refs/tags/v1.2.3.4"), "The tag 'v1.2.3.4' is not a version"),
+        (("--ref", "refs/pull/7/merge"), "The ref 'refs/pull/7/merge' cannot be published"),
+        (("--sha", COMMIT[:12]), "not a full one: 12 characters"),
+        (("--name", "LR-Backend"), "'LR-Backend'"),
+        (("--name", "lr backend"), "'lr backend'"),
+        (("--owner", "link radar"), "'link radar'"),
+        (("--source", "frontend"), "There is no 'Dockerfile' in"),
+        (("--dockerfile", "Dockerfile.other"), "There is no 'Dockerfile.other' in"),
+        (("--token", "ghp_0123456789"), "--token does not say where the token is"),
+        (("--token", "env:NOT_SET_ANYWHERE"), "NOT_SET_ANYWHERE is not set"),
+    ],
+)
+def test_flags_that_cannot_be_meant(
+    own_lr_ci: Command, small: Workspace, registry: RunningRegistry, flags: tuple[str, ...], says: str
+) -> None:
+    error = refused(push(own_lr_ci, small.folder, registry, *flags), 2)
+
+    assert says in error
+    assert "ghp_0123456789" not in error
+    assert_untouched(own_lr_ci, registry)
+
+
+def test_a_dirty_tree(own_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
+    small.write("backend/notes.txt", "not committed\n")
+
+    error = refused(push(own_lr_ci, small.folder, registry), 6)
+
+    assert f"The working tree is not what commit {small.short} says: backend/notes.txt." in error
+    assert_untouched(own_lr_ci, registry)
+
+
+def test_a_detached_head_that_no_version_names(
+    own_lr_ci: Command, small: Workspace, registry: RunningRegistry
+) -> None:
+    small.git("checkout", "--quiet", "--detach")
+
+    error = refused(push(own_lr_ci, small.folder, registry), 2)
+
+    assert f"HEAD is detached at {small.short}" in error
+    assert "--ref refs/heads/<branch>" in error
+    assert_untouched(own_lr_ci, registry)
+
+
+def test_a_registry_that_wants_a_token_and_gets_none(
+    own_lr_ci: Command, small: Workspace, registry_with_auth: RunningRegistry
+) -> None:
+    error = refused(push(own_lr_ci, small.folder, registry_with_auth), 4)
+
+    assert f"{registry_with_auth.host} wants credentials" in error
+    assert "--token env:NAME" in error
+    assert_untouched(own_lr_ci, registry_with_auth)
+
+
+def test_a_wrong_password(own_lr_ci: Command, small: Workspace, registry_with_auth: RunningRegistry) -> None:
+    lr_ci = own_lr_ci.with_variables(REGISTRY_TOKEN="not the password")
+    flags = ("--username", USER, "--token", "env:REGISTRY_TOKEN")
+
+    error = refused(push(lr_ci, small.folder, registry_with_auth, *flags), 4)
+
+    assert f"{registry_with_auth.host} refuses these credentials" in error
+    assert "not the password" not in error
+    assert_untouched(lr_ci, registry_with_auth)
+
+
+def test_a_registry_that_is_not_there(own_lr_ci: Command, small: Workspace) -> None:
+    host = f"localhost:{free_port()}"
+
+    error = refused(own_lr_ci.run(small.folder, "build-and-push", "--registry", host), 5)
+
+    assert f"{host} could not be reached" in error
+    assert not own_lr_ci.engine_folder.exists()
+
+
+def test_a_dockerfile_that_fails(own_lr_ci: Command, base: str, tmp_path: Path, registry: RunningRegistry) -> None:
+    failing = "RUN echo first && echo the reason >&2 && exit 23"
+    workspace = Workspace.with_dockerfile(tmp_path / "failing", f"FROM {base}\n{failing}\n")
+
+    error = refused(push(own_lr_ci, workspace.folder, registry), 3, most_lines=4)
+
+    headline, command, *output = error.splitlines()
+    assert headline == "lr-backend from Dockerfile could not be built:"
+    assert command.startswith("`echo first && echo the reason >&2 && exit 23` exited with 23:")
+    assert "the reason" in "\n".join([command, *output])
+    assert writes(registry.requests()) == []
+
+
+def test_a_dockerfile_that_is_none(own_lr_ci: Command, tmp_path: Path, registry: RunningRegistry) -> None:
+    workspace = Workspace.with_dockerfile(tmp_path / "none", "EVERYTHING from:nothing\n")
+
+    error = refused(push(own_lr_ci, workspace.folder, registry), 3)
+
+    assert "lr-backend from Dockerfile could not be built" in error
+    assert writes(registry.requests()) == []
+
+
+def test_two_commits_whose_first_seven_digits_are_alike(
+    own_lr_ci: Command, small: Workspace, registry: RunningRegistry
+) -> None:
+    first = push(own_lr_ci, small.folder, registry, "--sha", COMMIT).succeeded()
+    before = registry.requests()
+
+    error = refused(push(own_lr_ci, small.folder, registry, "--sha", ALIKE), 6)
+
+    assert COMMIT in error
+    assert ALIKE in error
+    assert writes(registry.requests()[len(before) :]) == []
+    assert Image(registry).digest("master") == first.stdout.strip()
+
+
+def test_a_version_that_another_commit_has(own_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
+    released = push(own_lr_ci, small.folder, registry, "--ref", "refs/tags/v0.1.1").succeeded()
+    before = registry.requests()
+    small.append("backend/Dockerfile", "RUN touch /changed\n")
+    small.commit("Change it")
+
+    run = push(own_lr_ci, small.folder, registry, "--ref", "refs/tags/v0.1.1")
+
+    assert f"{Image(registry).name}:v0.1.1 names {released.stdout.strip()} already" in refused(run, 6)
+    assert "Engine:" not in run.stderr
+    assert writes(registry.requests()[len(before) :]) == []

@@ -1,0 +1,147 @@
+"""A branch is built once, uploaded once, tagged by single requests, and found again by the next run."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from pipeline.report import TagOutcome
+from tests.acceptance.command import Command, ended
+from tests.acceptance.conftest import Publication
+from tests.acceptance.published import Image, blob_requests, tags_written, uploaded, writes
+from tests.acceptance.workspace import COMMIT_TIME, Workspace
+from tests.registry_fixtures import RunningRegistry
+
+pytestmark = pytest.mark.build
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+MEMBER = "org.opencontainers.image."
+
+
+def test_the_digest_alone_is_on_standard_output(publication: Publication) -> None:
+    assert DIGEST.fullmatch(publication.first.stdout.removesuffix("\n"))
+
+
+def test_a_branch_gets_the_tag_of_its_commit_and_its_own(publication: Publication) -> None:
+    assert publication.image.tags() == {f"sha-{publication.workspace.short}", "master"}
+
+
+def test_all_tags_name_one_manifest_byte_for_byte(publication: Publication) -> None:
+    image = publication.image
+    contents = {image.content(reference) for reference in [*image.tags(), publication.digest]}
+
+    assert len(contents) == 1
+    assert image.digest("master") == publication.digest
+
+
+def test_the_image_says_what_it_is_and_where_it_comes_from(publication: Publication) -> None:
+    head = publication.workspace.head
+    repository = "https://github.com/LinkRadar/linkradar"
+
+    labels = publication.image.labels("master")
+
+    assert {key.removeprefix(MEMBER): value for key, value in labels.items() if key.startswith(MEMBER)} == {
+        "title": "LinkRadar Backend",
+        "description": "LinkRadar Backend API Server",
+        "licenses": "MIT",
+        "source": repository,
+        "url": f"{repository}/commit/{head}",
+        "revision": head,
+        "version": f"sha-{head[:7]}",
+        "created": COMMIT_TIME,
+    }
+    assert publication.image.config("master")["created"] == COMMIT_TIME
+
+
+def test_every_blob_is_uploaded_once(publication: Publication) -> None:
+    sent = uploaded(publication.first_requests)
+
+    assert len(sent) == len(set(sent))
+    assert set(sent) == publication.image.blobs("master")
+
+
+def test_a_second_run_builds_nothing(publication: Publication) -> None:
+    assert not publication.second.report.built
+    assert publication.second.report.digest == publication.digest
+    assert {tag.outcome for tag in publication.second.report.tags} == {TagOutcome.PRESENT}
+
+
+def test_a_second_run_starts_no_engine(publication: Publication) -> None:
+    assert "Engine: embedded" in publication.first.stderr
+    assert "Engine:" not in publication.second.stderr
+
+
+def test_a_second_run_writes_nothing_to_the_registry(publication: Publication) -> None:
+    assert publication.second_requests
+    assert writes(publication.second_requests) == []
+
+
+def test_each_further_tag_is_one_request_and_no_blob(
+    lr_ci: Command, workspace: Workspace, registry: RunningRegistry
+) -> None:
+    workspace.git("tag", "v1.4.0")
+    workspace.git("checkout", "--quiet", "--detach")
+
+    lr_ci.run(workspace.folder, "build-and-push", "--registry", registry.host).succeeded()
+
+    requests = registry.requests()
+    assert tags_written(requests) == [f"sha-{workspace.short}", "v1.4.0", "latest"]
+    first = next(place for place, request in enumerate(requests) if tags_written([request]))
+    assert blob_requests(requests[first:]) == []
+    assert tags_written(writes(requests[first:])) == [f"sha-{workspace.short}", "v1.4.0", "latest"]
+    assert len(writes(requests[first:])) == 3
+
+
+def test_a_change_of_the_code_builds_and_sends_the_codes_layers_alone(
+    lr_ci: Command, workspace: Workspace, published: Image
+) -> None:
+    before = published.manifest("master")
+    workspace.append("backend/app/models/link.rb", "\n# A remark.\n")
+    workspace.commit("Say more")
+
+    run = lr_ci.run(workspace.folder, "build-and-push", "--registry", published.registry.host, "--json").succeeded()
+
+    assert run.report.built
+    lines = [line.removeprefix("  | ") for line in run.stderr.splitlines()]
+    cached = {step for step, answer in pairwise(lines) if answer.startswith("--> Using cache")}
+    ran = {line for line in lines if " STEP " in line and line not in cached and ": FROM " not in line}
+    assert any("apt-get install" in step for step in cached)
+    assert all(": COPY --chmod=0755 app app/" in step or "[4/4]" in step or ": USER" in step for step in ran), ran
+    sent = uploaded(published.registry.requests())
+    after = published.manifest("master")
+    old = {layer["digest"] for layer in before["layers"]}
+    new = [layer for layer in after["layers"] if layer["digest"] not in old]
+    assert set(sent) == {after["config"]["digest"], *(layer["digest"] for layer in new)}
+    assert len(sent) == len(set(sent))
+    assert sum(layer["size"] for layer in new) < 100_000 < sum(layer["size"] for layer in before["layers"])
+
+
+def test_two_runs_at_once_of_one_commit_end_on_one_digest(
+    lr_ci: Command, workspace: Workspace, registry: RunningRegistry
+) -> None:
+    arguments = ["build-and-push", "--registry", registry.host]
+    runs = [ended(run) for run in [lr_ci.start(workspace.folder, *arguments) for _ in range(2)]]
+
+    assert len({run.succeeded().stdout for run in runs}) == 1
+    image = Image(registry)
+    assert {image.digest(tag) for tag in image.tags()} == {runs[0].stdout.strip()}
+
+
+def test_two_runs_at_once_of_two_commits_publish_both(
+    lr_ci: Command, workspace: Workspace, registry: RunningRegistry
+) -> None:
+    other = workspace.copy(workspace.folder.with_name("other"))
+    other.git("checkout", "--quiet", "-b", "feature/notes")
+    other.append("backend/app/models/link.rb", "\n# Another remark.\n")
+    other.commit("Say something else")
+
+    arguments = ["build-and-push", "--registry", registry.host]
+    runs = [ended(run) for run in [lr_ci.start(each.folder, *arguments) for each in (workspace, other)]]
+
+    digests = [run.succeeded().stdout.strip() for run in runs]
+    image = Image(registry)
+    assert image.tags() == {"master", f"sha-{workspace.short}", "feature-notes", f"sha-{other.short}"}
+    assert [image.digest("master"), image.digest("feature-notes")] == digests
+    assert image.labels(f"sha-{other.short}")["org.opencontainers.image.revision"] == other.head

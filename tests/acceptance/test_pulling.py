@@ -1,0 +1,44 @@
+"""What is published can be pulled by tag and by digest, and it runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command import Command
+from tests.acceptance.conftest import Publication
+
+pytestmark = pytest.mark.build
+
+
+@pytest.mark.parametrize("by", ["tag", "digest"])
+def test_skopeo_pulls_it(publication: Publication, tmp_path: Path, by: str) -> None:
+    image = publication.image
+    reference = f"{image.name}:master" if by == "tag" else f"{image.name}@{publication.digest}"
+
+    command = ["skopeo", "copy", "--quiet", "--src-tls-verify=false", f"docker://{reference}", f"oci:{tmp_path}/pulled"]
+    subprocess.run(command, check=True, timeout=120)
+
+    index = json.loads((tmp_path / "pulled" / "index.json").read_text())
+    assert [manifest["digest"] for manifest in index["manifests"]] == [publication.digest]
+
+
+def test_the_engine_pulls_it_by_the_tags_digest_and_it_answers(lr_ci: Command, publication: Publication) -> None:
+    run = lr_ci.run(publication.workspace.folder, "verify", "--registry", publication.image.registry.host).succeeded()
+
+    reference, version, answer = run.stdout.splitlines()
+    assert reference == f"{publication.image.name}@{publication.digest}"
+    assert version.startswith("bin/rails --version: Rails 6.1.")
+    assert answer == "/up: 200"
+
+
+def test_an_image_that_was_never_published_is_not_verified(lr_ci: Command, publication: Publication) -> None:
+    arguments = ["verify", "--registry", publication.image.registry.host, "--sha", "0" * 40]
+
+    run = lr_ci.run(publication.workspace.folder, *arguments)
+
+    assert (run.exit_code, run.stdout) == (5, "")
+    assert run.error.startswith(f"{publication.image.name}:sha-0000000 is not in the registry.")
