@@ -5,6 +5,8 @@ Tests here use the Dagger SDK alone, so that they say what both engines have to 
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +61,8 @@ async def dag(
     """The client of an open session."""
     del base
     if engine_kind == "dagger":
+        if program := shutil.which("dagger"):
+            os.environ.setdefault("_EXPERIMENTAL_DAGGER_CLI_BIN", program)  # the SDK would download one instead
         async with dagger.Connection() as client:
             yield client
         return
