@@ -63,13 +63,18 @@ test: setup ## Run every test
 test-fast: setup ## Run the tests that need no engine, no registry and no build
 	@$(PY)/pytest -q -m 'not engine and not registry and not build'
 
-lint: setup ## Run every linter, and fail at the end when one did
-	@failed=; try() { printf '%s\n' "-- $$*" >&2; "$$@" || failed="$$failed $${1##*/}"; }; \
+lint: ## Run every linter, and fail at the end when one did
+	@bin/setup --lint; \
+	failed=; try() { printf '%s\n' "-- $$*" >&2; "$$@" || failed="$$failed $${1##*/}"; }; \
 	try $(PY)/ruff check; \
 	try $(PY)/ruff format --check; \
 	try $(PY)/mypy; \
 	try $(PY)/shellcheck $$(git grep -lE '^#!(/usr)?/bin/(env )?(ba|da)?sh( |$$)'); \
 	try $(PY)/hadolint backend/Dockerfile; \
+	try $(PY)/actionlint -shellcheck $(PY)/shellcheck -pyflakes=; \
+	try $(PY)/zizmor --persona pedantic --offline --quiet .github; \
+	try $(PY)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml; \
+	try $(PY)/check-jsonschema --quiet --builtin-schema vendor.renovate .github/renovate.json; \
 	[[ -z "$$failed" ]] || { printf 'lint: failed:%s\n' "$$failed" >&2; exit 1; }
 
 format: setup ## Format the Python code
