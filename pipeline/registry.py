@@ -33,6 +33,7 @@ _REQUEST_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _PAGE_SIZE = 1000
 _MOST_PAGES = 1000
+_CHANGED_ON_THE_WAY = "Something between here and the registry changes what passes."
 
 
 class Manifest(BaseModel):
@@ -45,9 +46,12 @@ class Manifest(BaseModel):
     digest: str
 
     def parsed(self) -> dict[str, Any]:
-        """Return its JSON object."""
-        value = json.loads(self.content)
-        return value if isinstance(value, dict) else {}
+        """Return its JSON object.
+
+        Raises:
+            ValueError: It is none.
+        """
+        return _json_object(self.content)
 
 
 class Registry:
@@ -92,11 +96,11 @@ class Registry:
         response = await self._send("GET", f"{self._path}/manifests/{reference}", what=what, accept=True)
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
-        digest = "sha256:" + hashlib.sha256(response.content).hexdigest()
+        digest = _digest_of(response.content)
         promised = reference if by_digest else response.headers.get(_DIGEST_HEADER, digest)
         if digest != promised:
             msg = f"{what} was promised as {shown(promised)}, but its bytes are {digest}."
-            raise RegistryError(msg, hint="Something between here and the registry changes what passes.")
+            raise RegistryError(msg, hint=_CHANGED_ON_THE_WAY)
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or _MANIFEST_TYPES[0]
         return Manifest(content=response.content, media_type=media_type, digest=digest)
 
@@ -106,26 +110,36 @@ class Registry:
         Args:
             manifest: The image's manifest, or an index of which the platform's image is taken.
             platform: Such as `linux/amd64`.
+
+        Raises:
+            RegistryError: The manifest or the configuration is not what it should be.
         """
-        document = manifest.parsed()
+        what = self.image.at(manifest.digest)
+        try:
+            document = manifest.parsed()
+        except ValueError as error:
+            msg = f"The manifest {what} is not JSON."
+            raise RegistryError(msg, hint="Check --registry: what answers there may be no registry.") from error
         if isinstance(document.get("manifests"), list):
             chosen = _for_platform(document["manifests"], platform)
             inner = None if chosen is None else await self.manifest(chosen)
             return {} if inner is None else await self.labels(inner, platform)
-        digest = document.get("config", {}).get("digest", "")
-        if DIGEST.fullmatch(digest) is None:
+        digest = _digest_in(document.get("config"))
+        if digest is None:
             return {}
-        what = self.image.at(manifest.digest)
         response = await self._send("GET", f"{self._path}/blobs/{digest}", what=what)
         if response.status_code == httpx.codes.NOT_FOUND:
             msg = f"The configuration of {what} is missing in the registry."
             raise RegistryError(msg, hint="Delete the image there and run this again.")
+        if _digest_of(response.content) != digest:
+            msg = f"The configuration of {what} should be {digest}, but its bytes are {_digest_of(response.content)}."
+            raise RegistryError(msg, hint=_CHANGED_ON_THE_WAY)
         try:
-            labels = response.json().get("config", {}).get("Labels") or {}
+            labels = (_json_object(response.content).get("config") or {}).get("Labels") or {}
+            return {str(key): str(value) for key, value in labels.items()}
         except (ValueError, AttributeError) as error:
-            msg = f"The configuration of {what} is not JSON."
+            msg = f"The configuration of {what} is not JSON as it should be."
             raise RegistryError(msg) from error
-        return {str(key): str(value) for key, value in labels.items()}
 
     async def put_tag(self, tag: str, manifest: Manifest) -> str:
         """Write a manifest that the registry holds under a further tag: one PUT, no blob asked for or sent.
@@ -150,19 +164,25 @@ class Registry:
         """List every tag, page by page; empty where the repository does not exist yet."""
         names: list[str] = []
         url = f"{self._path}/tags/list?n={_PAGE_SIZE}"
+        asked = {url, ""}
         for _ in range(_MOST_PAGES):
             response = await self._send("GET", url, what=str(self.image))
             if response.status_code == httpx.codes.NOT_FOUND:
                 return names
             try:
-                names += [str(name) for name in response.json().get("tags") or ()]
-            except (ValueError, AttributeError) as error:
-                msg = f"The list of tags of {self.image} is not JSON."
+                names += [str(name) for name in _json_object(response.content).get("tags") or ()]
+            except (ValueError, TypeError) as error:
+                msg = f"The list of tags of {self.image} is not JSON as it should be."
                 raise RegistryError(msg) from error
             following = response.links.get("next", {}).get("url")
             if following is None:
                 return names
-            url = str(response.url.join(following))
+            # The path alone: a registry behind a proxy may name itself otherwise, and none may lead elsewhere.
+            url = _path_of(response.url, following)
+            if url in asked:
+                msg = f"The list of tags of {self.image} does not go on at {shown(following)}."
+                raise RegistryError(msg, hint="Report this to who runs the registry.")
+            asked.add(url)
         msg = f"{self.image} has more than {_PAGE_SIZE * _MOST_PAGES} tags."
         raise RegistryError(msg)
 
@@ -220,6 +240,34 @@ async def open_registry(
         yield Registry(image, http)
 
 
+def _digest_of(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def _path_of(base: httpx.URL, link: str) -> str:
+    try:
+        return base.join(link).raw_path.decode()
+    except (httpx.InvalidURL, ValueError):
+        return ""
+
+
+def _digest_in(descriptor: object) -> str | None:
+    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+    return digest if isinstance(digest, str) and DIGEST.fullmatch(digest) is not None else None
+
+
+def _json_object(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except RecursionError as error:
+        msg = "nested too deep"
+        raise ValueError(msg) from error
+    if not isinstance(value, dict):
+        msg = "not an object"
+        raise ValueError(msg)  # noqa: TRY004 # what a server sends is a value, not a caller's mistake
+    return value
+
+
 def _raise_for(response: httpx.Response, image: ImageName, what: str) -> None:
     status = response.status_code
     if response.is_success or status == httpx.codes.NOT_FOUND:
@@ -250,8 +298,9 @@ def _reason(response: httpx.Response) -> str:
 
 def _for_platform(descriptors: list[Any], platform: str) -> str | None:
     system, _, architecture = platform.partition("/")
+    wanted = (system, architecture.partition("/")[0])
     for descriptor in descriptors:
-        found = descriptor.get("platform") or {}
-        if found.get("os") == system and found.get("architecture") == architecture.partition("/")[0]:
-            return str(descriptor.get("digest", ""))
+        found = descriptor.get("platform") if isinstance(descriptor, dict) else None
+        if isinstance(found, dict) and (found.get("os"), found.get("architecture")) == wanted:
+            return _digest_in(descriptor)
     return None

@@ -1,0 +1,163 @@
+"""Small real images, and a builder that uploads them over HTTP as an engine would."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from pipeline.errors import BuildError
+from pipeline.labels import oci_labels
+from pipeline.planning import RunPlan
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+BUILDER_AGENT = "the-builder"
+
+
+def digest_of(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image whose layers hold one file each.
+
+    Attributes:
+        labels: Its labels.
+        files: The content of each layer's file.
+        architecture: What it runs on.
+    """
+
+    labels: Mapping[str, str]
+    files: tuple[bytes, ...] = (b"base", b"app")
+    architecture: str = "amd64"
+
+    @property
+    def layers(self) -> list[bytes]:
+        return [gzip.compress(_tar(content), mtime=0) for content in self.files]
+
+    @property
+    def config(self) -> bytes:
+        document = {
+            "os": "linux",
+            "architecture": self.architecture,
+            "config": {"Labels": dict(self.labels)},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(_tar(content)) for content in self.files]},
+        }
+        return json.dumps(document, sort_keys=True).encode()
+
+    @property
+    def manifest(self) -> bytes:
+        document = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": _descriptor("application/vnd.oci.image.config.v1+json", self.config),
+            "layers": [_descriptor("application/vnd.oci.image.layer.v1.tar+gzip", layer) for layer in self.layers],
+        }
+        return json.dumps(document, sort_keys=True).encode()
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.manifest)
+
+    def push(self, client: httpx.Client, repository: str, *tags: str) -> str:
+        """Upload what is not there yet, as every client does, and write the manifest under each tag."""
+        for blob in (*self.layers, self.config):
+            _push_blob(client, repository, blob)
+        for tag in tags or (self.digest,):
+            put_manifest(client, repository, tag, self.manifest)
+        return self.digest
+
+
+def index_of(images: Mapping[str, Image]) -> bytes:
+    """Return an index of images by platform, such as `linux/amd64`; their manifests must be uploaded too."""
+    entries = []
+    for platform, image in images.items():
+        system, _, architecture = platform.partition("/")
+        named = {"platform": {"os": system, "architecture": architecture}}
+        entries.append(_descriptor(MANIFEST, image.manifest) | named)
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+
+
+def put_manifest(client: httpx.Client, repository: str, tag: str, content: bytes, media_type: str = MANIFEST) -> None:
+    path = f"/v2/{repository}/manifests/{tag}"
+    client.put(path, content=content, headers={"Content-Type": media_type}).raise_for_status()
+
+
+@dataclass
+class Builder:
+    """An `ImageBuilder` that makes a small image with a plan's labels.
+
+    Attributes:
+        plan: Says the labels, and the repository.
+        url: The registry's.
+        auth: User and password.
+        files: What the image holds.
+        during_build: Runs while the image is built.
+        calls: What was asked of it.
+    """
+
+    plan: RunPlan
+    url: str
+    auth: tuple[str, str] | None = None
+    files: tuple[bytes, ...] = (b"base", b"app")
+    during_build: Callable[[], Awaitable[None]] | None = None
+    fails: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    @property
+    def image(self) -> Image:
+        plan = self.plan
+        labels = oci_labels(
+            image=plan.image,
+            plan=plan.tags,
+            commit=plan.commit,
+            repository=plan.repository,
+            origin=plan.origin,
+            from_dockerfile={},
+        )
+        return Image(labels, self.files)
+
+    async def build(self) -> None:
+        self.calls.append("build")
+        if self.during_build is not None:
+            await self.during_build()
+        if self.fails:
+            msg = "It could not be built."
+            raise BuildError(msg)
+
+    async def upload(self, reference: str) -> str:
+        self.calls.append(f"upload {reference}")
+        repository, tag = reference.removeprefix(f"{self.plan.image.registry}/").split(":")
+        headers = {"User-Agent": BUILDER_AGENT}
+        with httpx.Client(base_url=self.url, auth=self.auth, trust_env=False, headers=headers) as client:
+            return self.image.push(client, repository, tag)
+
+
+def _push_blob(client: httpx.Client, repository: str, blob: bytes) -> None:
+    digest = digest_of(blob)
+    if client.head(f"/v2/{repository}/blobs/{digest}").is_success:
+        return
+    begun = client.post(f"/v2/{repository}/blobs/uploads/").raise_for_status()
+    place = httpx.URL(begun.headers["Location"]).copy_merge_params({"digest": digest})
+    client.put(place, content=blob, headers={"Content-Type": "application/octet-stream"}).raise_for_status()
+
+
+def _descriptor(media_type: str, content: bytes) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
+
+
+def _tar(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("file")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
