@@ -154,7 +154,12 @@ class Buildah:
 
 def essence(stderr: str) -> str:
     """Return what matters of a failed program's messages: the last one, without dates and prefixes."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    before, panicked, trace = stderr.partition("\npanic: ")
+    lines = [line.strip() for line in before.splitlines() if line.strip()]
+    if panicked:
+        # buildah 1.28 does so on a full disk; what it said before says more than its stack.
+        said = lines[-1] if lines else "nothing before"
+        return f"the builder crashed ({trace.partition(chr(10))[0]}) after: {said}"
     if not lines:
         return ""
     starts = [number for number, line in enumerate(lines) if line.startswith("Error:") or "level=fatal" in line]

@@ -21,6 +21,7 @@ from ci.engine.secrets import SecretValue
 from ci.engine.session import Session, Step
 
 _LONG = 2 * 3600.0
+_FULL = "no space left on device"
 _ENVIRONMENT_FILE = "/run/.secret-environment"
 _TRAILER = re.compile(
     r"(?:subprocess exited (?:with status \d+|on \w+)\n)*Error: (?:while running runtime: )?exit status (\d+)\s*$"
@@ -172,6 +173,9 @@ def _outcome(exit_code: int, stderr: str) -> tuple[int, str]:
         why = found["why"]
         return (126 if "permission" in why.lower() else 127), f'exec: "{found["program"]}": {why}\n'
     trailer = _TRAILER.search(stderr)
+    if trailer is None and _FULL in stderr.lower():
+        msg = f"{_FULL}: {essence(stderr)}"
+        raise QueryFailedError(msg, hint="Free some, or name a cache folder with more room by XDG_CACHE_HOME.")
     if trailer is None:
         raise QueryFailedError(essence(stderr) or f"buildah run failed: exit code {exit_code}")
     return int(trailer[1]), stderr[: trailer.start()]

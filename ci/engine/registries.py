@@ -80,7 +80,7 @@ class ImageName:
 
 def plain_registries(text: str) -> list[str]:
     """Return the registries of this machine that stand in image names in a text."""
-    return sorted({found[0] for found in re.finditer(rf"{_LOOPBACK.pattern}(?=/)", text)})
+    return sorted({found[0] for found in re.finditer(rf"(?<![\w.:-]){_LOOPBACK.pattern}(?=/)", text)})
 
 
 @contextmanager

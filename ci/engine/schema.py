@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
@@ -176,7 +177,9 @@ def _shown(session: Session, error: GraphQLError) -> dict[str, Any]:
     """Return the error as it is sent: with its cause's words, without secrets, and logged where it is a bug."""
     cause = error.original_error
     shown: dict[str, Any] = dict(error.formatted)
-    if cause is not None and not isinstance(cause, PipelineError):
+    if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+        shown["message"] = f"no space left on device: {cause.filename or session.workspace.shared}"
+    elif cause is not None and not isinstance(cause, PipelineError):
         shown["message"] = f"internal error of the embedded engine: {type(cause).__name__}: {cause}"
         _LOGGER.error("%s", session.secrets.scrub("".join(traceback.format_exception(cause))))
     elif isinstance(cause, PipelineError):
