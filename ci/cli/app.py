@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ci.cli import build_commands, doctor_command, registry_commands, session_command
+from ci.cli import build_commands, doctor_command, github_commands, registry_commands, session_command
 
 app = typer.Typer(
     name="lr-ci",
@@ -24,6 +24,7 @@ build_commands.register(app)
 doctor_command.register(app)
 session_command.register(app)
 app.add_typer(registry_commands.app, name="registry")
+app.add_typer(github_commands.app, name="github")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the command line's library calls it so

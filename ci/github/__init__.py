@@ -1,0 +1,1 @@
+"""The GitHub side of a run: step outputs, job summaries and deployment issues, each rendered from the run's report."""

@@ -1,0 +1,192 @@
+"""The part of GitHub's REST API that deployment issues need, over githubkit.
+
+Answers are read by models of our own that hold just what is used: githubkit's describe every field, and refuse an
+answer that a newer or an older GitHub writes differently.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import httpx
+from githubkit import GitHub, Response, TokenAuthStrategy
+from githubkit.exception import GitHubException, RequestFailed
+from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
+
+from ci.github.deployment import Label
+from ci.github.errors import NetworkError
+from ci.github.event import ApiAccess
+from ci.github.refusals import refusal
+from ci.github.retrying import Limits, RetryPolicy
+from pipeline.errors import AuthError, PipelineError, UsageError
+from pipeline.image import is_loopback
+
+T = TypeVar("T")
+
+_PAGE = 100
+_MOST_PAGES = 100
+_CONNECT_SECONDS = 10.0
+_USER_AGENT = "backend-pipeline"
+
+
+class Issue(BaseModel):
+    """An issue, as far as it is read.
+
+    Attributes:
+        id: GitHub's own number for it, over all repositories.
+        number: Its number in the repository.
+        title: Its title.
+        body: Its text.
+        state: Whether it is open.
+        html_url: Its page.
+        pull_request: Set where it is a pull request, which the API lists among issues.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    number: int
+    title: str
+    body: str | None = None
+    state: Literal["open", "closed"]
+    html_url: str
+    pull_request: object | None = None
+
+
+_ISSUE = TypeAdapter(Issue)
+_ISSUES = TypeAdapter(list[Issue])
+
+
+class IssuesApi:
+    """The issues and labels of one repository.
+
+    Args:
+        github: The client; it sends again what may be sent again.
+        owner: The repository's owner.
+        name: The repository's name.
+        token: What must never show.
+    """
+
+    def __init__(self, github: GitHub[TokenAuthStrategy], owner: str, name: str, token: SecretStr) -> None:
+        self._token = token
+        self._issues = github.rest.issues
+        self._owner = owner
+        self._name = name
+
+    async def with_label(self, label: str, since: datetime | None) -> list[Issue]:
+        """Return every issue with a label, open or closed, the oldest first.
+
+        Args:
+            label: Its name.
+            since: Issues that nobody touched since then are left out.
+        """
+        found: list[Issue] = []
+        further: dict[str, Any] = {} if since is None else {"since": since}
+        for page in range(1, _MOST_PAGES + 1):
+            response = await self._answer(
+                self._issues.async_list_for_repo(
+                    self._owner,
+                    self._name,
+                    labels=label,
+                    state="all",
+                    sort="created",
+                    direction="asc",
+                    per_page=_PAGE,
+                    page=page,
+                    **further,
+                )
+            )
+            issues = self._read(_ISSUES, response)
+            found += [issue for issue in issues if issue.pull_request is None]
+            if "next" not in response.raw_response.links:
+                return found
+        msg = f"{self._owner}/{self._name} has more than {_PAGE * _MOST_PAGES} issues with the label {label}."
+        raise UsageError(msg, hint="Take the label off old ones.")
+
+    async def create(self, title: str, body: str, labels: list[str]) -> Issue:
+        """Open an issue.
+
+        Raises:
+            UnknownOutcomeError: It may be open, or not: look before this is tried again.
+        """
+        request = self._issues.async_create(self._owner, self._name, title=title, body=body, labels=[*labels])
+        return self._read(_ISSUE, await self._answer(request))
+
+    async def update(self, number: int, **changes: Any) -> Issue:  # noqa: ANN401 - what the API names, as githubkit types it
+        """Change an issue.
+
+        Args:
+            number: Which one.
+            changes: Its new `title`, `body`, `state` and so on, as the API names them.
+        """
+        request = self._issues.async_update(self._owner, self._name, number, **changes)
+        return self._read(_ISSUE, await self._answer(request))
+
+    async def ensure_label(self, label: Label) -> None:
+        """Make a label unless the repository has one of that name; another job may do so at the same time."""
+        there = self._issues.async_get_label(self._owner, self._name, label.name)
+        if await self._answer_unless(httpx.codes.NOT_FOUND, there) is None:
+            made = self._issues.async_create_label(
+                self._owner, self._name, name=label.name, color=label.color, description=label.description
+            )
+            await self._answer_unless(httpx.codes.UNPROCESSABLE_ENTITY, made)
+
+    async def _answer(self, request: Awaitable[Response[Any, Any]]) -> Response[Any, Any]:
+        try:
+            return await request
+        except (GitHubException, ValueError, OverflowError) as error:  # the last two: a Retry-After that is no number
+            raise refusal(error, f"{self._owner}/{self._name}", self._token) from error
+
+    async def _answer_unless(self, status: int, request: Awaitable[Response[Any, Any]]) -> Response[Any, Any] | None:
+        """Wait for an answer, or return None where GitHub answers with this status."""
+        try:
+            return await self._answer(request)
+        except PipelineError as error:
+            if isinstance(error.__cause__, RequestFailed) and error.__cause__.response.status_code == status:
+                return None
+            raise
+
+    def _read(self, model: TypeAdapter[T], response: Response[Any, Any]) -> T:
+        try:
+            return model.validate_json(response.raw_response.content)
+        except ValidationError as error:
+            msg = f"{response.raw_request.url.host} answered something that is not GitHub's API."
+            raise NetworkError(msg, hint="Check GITHUB_API_URL, and what stands between.") from error
+
+
+@asynccontextmanager
+async def issues_api(access: ApiAccess, limits: Limits) -> AsyncIterator[IssuesApi]:
+    """Open a client for the repository and the token that the environment names.
+
+    Raises:
+        AuthError: There is no token.
+        UsageError: There is no repository, or the token would travel without TLS.
+    """
+    if access.repository is None:
+        msg = "Nothing says in which repository the issue is opened."
+        raise UsageError(msg, hint="Set GITHUB_REPOSITORY to owner/name, or give --dry-run.")
+    if access.token is None:
+        msg = f"There is no token to open an issue in {access.repository} with."
+        raise AuthError(msg, hint="Set GITHUB_TOKEN to the job's token (`permissions: issues: write`).")
+    url = httpx.URL(access.api_url)
+    local = is_loopback(f"[{url.host}]" if ":" in url.host else url.host)
+    if url.scheme != "https" and not local:
+        msg = f"GITHUB_API_URL names {url.host} without TLS; the token was not sent."
+        raise UsageError(msg, hint="Give its https address.")
+    owner, _, name = access.repository.partition("/")
+    github = GitHub(
+        TokenAuthStrategy(access.token.get_secret_value()),
+        base_url=access.api_url,
+        user_agent=_USER_AGENT,
+        timeout=httpx.Timeout(limits.request, connect=min(_CONNECT_SECONDS, limits.request)),
+        ssl_verify=ssl.create_default_context(),
+        trust_env=not local,
+        http_cache=False,
+        auto_retry=RetryPolicy(limits),
+    )
+    async with github:
+        yield IssuesApi(github, owner, name, access.token)

@@ -1,0 +1,97 @@
+"""What the log of a failed run says: the error in it, and its last lines.
+
+What looks like a token is left out: a summary outlives the log, and is shown to more people.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci.github.markdown import plain_lines
+from pipeline.errors import UsageError
+
+_READ_BYTES = 1024 * 1024
+_LAST_LINES = 60
+_LONGEST_LINE = 1_000
+_LONGEST_TAIL = 48 * 1024
+_ERROR = re.compile(r"^\s*(?:error|Error|ERROR): (?:FunctionError: )?(?P<message>\S.*)$")
+_HIDDEN = "***"
+_SECRETS = re.compile(
+    r"\bgh[a-z]_[A-Za-z0-9_.-]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]{20,}"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)|(?i:(?<=authorization: )(?:(?:basic|bearer|token) )?\S+)"
+)
+_SECRET_VARIABLES = ("GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+_SHORTEST_SECRET = 6
+
+
+@dataclass(frozen=True, slots=True)
+class FailedLog:
+    """The log of a run that failed.
+
+    Attributes:
+        message: The error that ended it, and what to do about it where it says so; empty where none is found.
+        tail: Its last lines; empty where there is no log.
+        cut: Whether there are lines before those.
+    """
+
+    message: str
+    tail: str
+    cut: bool
+
+
+def read_failed_log(path: Path) -> FailedLog:
+    """Read the log of a failed run; one that was never written is an empty one.
+
+    Raises:
+        UsageError: It is there and cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - _READ_BYTES, 0))
+            content = file.read(_READ_BYTES)
+    except FileNotFoundError:
+        return FailedLog(message="", tail="", cut=False)
+    except OSError as error:
+        msg = f"The log {path} could not be read: {error.strerror}."
+        raise UsageError(msg, hint="--log takes the file that the failed command wrote its output to.") from error
+    log = parse_failed_log(content.decode("utf-8", "replace"))
+    return FailedLog(message=log.message, tail=log.tail, cut=log.cut or size > _READ_BYTES)
+
+
+def parse_failed_log(content: str) -> FailedLog:
+    """Find the error and the last lines in a log.
+
+    Args:
+        content: All of it, or its end.
+    """
+    lines = [line.rstrip() for line in _without_secrets(plain_lines(content)).strip().split("\n")]
+    tail: list[str] = []
+    size = 0
+    for line in reversed(lines[-_LAST_LINES:]):
+        short = line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "…"
+        size += len(short.encode()) + 1
+        if size > _LONGEST_TAIL:
+            break
+        tail.insert(0, short)
+    return FailedLog(message=_error(lines), tail="\n".join(tail), cut=len(tail) < len(lines))
+
+
+def _error(lines: list[str]) -> str:
+    """Return the last error and the line behind it, which says what to do."""
+    for place, line in reversed(list(enumerate(lines))):
+        if found := _ERROR.match(line):
+            following = lines[place + 1 : place + 2]
+            return " ".join([found["message"], *(hint.strip() for hint in following)]).strip()
+    return ""
+
+
+def _without_secrets(content: str) -> str:
+    for name in _SECRET_VARIABLES:
+        value = os.environ.get(name, "")
+        if len(value) >= _SHORTEST_SECRET:
+            content = content.replace(value, _HIDDEN)
+    return _SECRETS.sub(_HIDDEN, content)

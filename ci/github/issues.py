@@ -1,0 +1,134 @@
+"""Opens or updates the issue of a deployment: one for each digest and environment, whatever fails or runs twice.
+
+GitHub has no lock and no "create unless there": two jobs that look at the same time both find nothing. So each looks
+again once it has opened its own, and the oldest issue is the one that counts; a younger one is closed as its duplicate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import anyio
+
+from ci.github.client import Issue, IssuesApi, issues_api
+from ci.github.deployment import DEPLOYMENT_LABEL, Deployment
+from ci.github.errors import NetworkError, UnknownOutcomeError
+from ci.github.event import ApiAccess
+from ci.github.retrying import Limits
+from pipeline.concurrency import each
+from pipeline.errors import PipelineError
+
+_CLOCKS_DIFFER = timedelta(days=1)
+
+
+class IssueOutcome(StrEnum):
+    """What became of a deployment's issue."""
+
+    OPENED = "opened"
+    UPDATED = "updated"
+    REOPENED = "reopened"
+    """It was closed, and stood for these bytes under another version."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostedIssue:
+    """The issue that stands for a deployment.
+
+    Attributes:
+        number: Its number in the repository.
+        url: Its page.
+        title: Its title.
+        outcome: What this run did with it.
+    """
+
+    number: int
+    url: str
+    title: str
+    outcome: IssueOutcome
+
+
+async def post_deployment(deployment: Deployment, access: ApiAccess, limits: Limits | None = None) -> PostedIssue:
+    """Open the deployment's issue, or bring the one that is there up to date.
+
+    Args:
+        deployment: What is deployed where.
+        access: The repository, and what opens it.
+        limits: How long GitHub is given.
+
+    Raises:
+        AuthError: The token may not do this, or there is none.
+        UsageError: Issues are disabled, or nothing says which repository it is.
+        NetworkError: GitHub failed; running it again opens the issue, once.
+    """
+    given = limits or Limits()
+    try:
+        with anyio.fail_after(given.total):
+            async with issues_api(access, given) as api:
+                return await _post(deployment, api, given)
+    except TimeoutError as error:
+        msg = f"GitHub's API did not do its part within {given.total:.0f} s."
+        raise NetworkError(msg, hint=_way_on(deployment)) from error
+    except PipelineError as error:
+        raise type(error)(error.message, hint=f"{error.hint} {_way_on(deployment)}".strip()) from error
+
+
+async def _post(deployment: Deployment, api: IssuesApi, limits: Limits) -> PostedIssue:
+    for count in range(limits.retries):
+        try:
+            return await _look_and_post(deployment, api)
+        except UnknownOutcomeError:
+            await anyio.sleep(limits.backoff(count))
+    return await _look_and_post(deployment, api)
+
+
+async def _look_and_post(deployment: Deployment, api: IssuesApi) -> PostedIssue:
+    found = await _issues_of(deployment, api)
+    if found:
+        return await _bring_up_to_date(deployment, found, api)
+    await each(deployment.labels, api.ensure_label)
+    names = [label.name for label in deployment.labels]
+    created = await api.create(deployment.title, deployment.body(), names)
+    others = [issue for issue in await _issues_of(deployment, api) if issue.number < created.number]
+    if others:
+        await _close_as_duplicate(created, others[0], api)
+        return _posted(others[0], IssueOutcome.UPDATED)
+    return _posted(created, IssueOutcome.OPENED)
+
+
+async def _issues_of(deployment: Deployment, api: IssuesApi) -> list[Issue]:
+    """Return the issues of this digest and environment, the oldest first."""
+    # An issue is opened after its commit was made, so that there is no need to go through years of older ones.
+    time, now = deployment.report.commit.time, datetime.now(UTC)
+    since = None if time is None or time > now else time - _CLOCKS_DIFFER
+    issues = await api.with_label(DEPLOYMENT_LABEL.name, since)
+    of_this = [issue for issue in issues if deployment.marker in (issue.body or "")]
+    return sorted(of_this, key=lambda issue: issue.number)
+
+
+async def _bring_up_to_date(deployment: Deployment, found: list[Issue], api: IssuesApi) -> PostedIssue:
+    issue, *younger = found
+    for duplicate in younger:
+        if duplicate.state == "open":
+            await _close_as_duplicate(duplicate, issue, api)
+    previous = issue.body or ""
+    if issue.state == "closed" and deployment.is_for_another_version(previous):
+        body = deployment.body(previous, keep_ticks=False)
+        await api.update(issue.number, title=deployment.title, body=body, state="open", state_reason="reopened")
+        return _posted(issue, IssueOutcome.REOPENED, deployment.title)
+    await api.update(issue.number, title=deployment.title, body=deployment.body(previous))
+    return _posted(issue, IssueOutcome.UPDATED, deployment.title)
+
+
+async def _close_as_duplicate(issue: Issue, original: Issue, api: IssuesApi) -> None:
+    body = f"Duplicate of #{original.number}\n\n{issue.body or ''}"
+    await api.update(issue.number, body=body, state="closed", state_reason="duplicate", duplicate_issue_id=original.id)
+
+
+def _posted(issue: Issue, outcome: IssueOutcome, title: str | None = None) -> PostedIssue:
+    return PostedIssue(number=issue.number, url=issue.html_url, title=title or issue.title, outcome=outcome)
+
+
+def _way_on(deployment: Deployment) -> str:
+    return f"The image is published ({deployment.report.digest}): running this job again opens the issue."

@@ -1,0 +1,97 @@
+"""Reads the report of a run, and takes nothing in it on trust.
+
+A report travels between jobs as a file or as text. What is shown, pulled or deployed by it goes into shell commands for
+people to copy, so names must be names before any of it is written.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ci.github.urls import WEB_URL
+from pipeline.errors import PipelineError, UsageError
+from pipeline.image import DIGEST, TAG, image_name
+from pipeline.refs import parse_commit, parse_ref, parse_version, shown
+from pipeline.report import BuildReport
+
+DEFAULT_REPORT = Path("build-report.json")
+STANDARD_INPUT = Path("-")
+_LARGEST = 8 * 1024 * 1024
+_PLATFORM = re.compile(r"[a-z0-9]+(?:/[a-z0-9._]+){1,2}")
+
+
+def read_report(path: Path) -> BuildReport:
+    """Read a report from a file, or from standard input where the path is `-`.
+
+    Raises:
+        UsageError: It is not there, or is no report.
+    """
+    where = "standard input" if path == STANDARD_INPUT else str(path)
+    text = _read(path, where)
+    try:
+        report = BuildReport.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "it"
+        msg = f"{where} is not a build report: {field}: {first['msg']}."
+        raise UsageError(msg, hint="Give the file that `lr-ci build-and-push --report FILE` wrote.") from None
+    check_report(report, where)
+    return report
+
+
+def check_report(report: BuildReport, where: str) -> None:
+    """Check that every name in a report is one.
+
+    Args:
+        report: The report.
+        where: Where it came from, for the message.
+
+    Raises:
+        UsageError: Some name is none, or does not belong to the others.
+    """
+    registry, _, repository = report.image.partition("/")
+    owner, _, name = repository.partition("/")
+    try:
+        image = image_name(registry, owner, name)
+        commit = parse_commit(report.commit.sha)
+        parse_ref(report.ref)
+    except PipelineError as error:
+        msg = f"{where} is not a report of a run: {error.message}"
+        raise UsageError(msg) from error
+    expectations = {
+        "image": str(image) == report.image,
+        "digest": DIGEST.fullmatch(report.digest) is not None,
+        "reference": report.reference == image.at(report.digest),
+        "tags": bool(report.tags) and all(TAG.fullmatch(tag.name) is not None for tag in report.tags),
+        "tags' references": all(tag.reference == image.tagged(tag.name) for tag in report.tags),
+        "primary": report.primary in {tag.reference for tag in report.tags},
+        "commit": commit == report.commit.sha and report.commit.short_sha == commit[:7],
+        "commit.url": report.commit.url is None or WEB_URL.fullmatch(report.commit.url) is not None,
+        "version": report.version is None or parse_version(report.version) is not None,
+        "platform": _PLATFORM.fullmatch(report.platform) is not None,
+    }
+    wrong = [field for field, holds in expectations.items() if not holds]
+    if wrong:
+        msg = f"{where} is not a report of a run: {', '.join(wrong)} cannot be."
+        raise UsageError(msg, hint="Give the file as `lr-ci build-and-push --report FILE` wrote it.")
+
+
+def _read(path: Path, where: str) -> bytes:
+    try:
+        if path == STANDARD_INPUT:
+            text = sys.stdin.buffer.read(_LARGEST + 1)
+        else:
+            with path.open("rb") as file:
+                text = file.read(_LARGEST + 1)
+    except OSError as error:
+        msg = f"There is no report in {shown(where)}: {error.strerror}."
+        hint = "`lr-ci build-and-push --report build-report.json` writes one; --report says where it is."
+        raise UsageError(msg, hint=hint) from error
+    if len(text) > _LARGEST:
+        msg = f"{where} is larger than any report."
+        raise UsageError(msg)
+    return text
