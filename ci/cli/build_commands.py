@@ -10,6 +10,7 @@ import typer
 from ci.cli import options
 from ci.cli.answers import headline, plan_text, print_answer, report_table
 from ci.cli.console import ConsoleProgress, error_console
+from ci.cli.report_file import forget_report, write_report
 from ci.cli.running import run_command
 from ci.engine_choice import EngineChoice
 from pipeline.expectation import Expectation
@@ -99,6 +100,9 @@ def build_and_push(
     username: options.Username = None,
     token: options.Token = None,
     engine: options.Engine = EngineChoice.AUTO,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Write the whole report to this file too, as JSON.", metavar="FILE")
+    ] = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -109,6 +113,7 @@ def build_and_push(
     console = error_console()
 
     async def command() -> None:
+        forget_report(report_file)
         request = RunRequest(
             registry=registry, owner=owner, name=name, ref=ref, sha=sha, latest=latest, allow_dirty=allow_dirty
         )
@@ -126,6 +131,7 @@ def build_and_push(
         console.print(headline(report), markup=False, highlight=False, soft_wrap=True)
         console.print(report_table(report))
         print_answer(report.model_dump_json(indent=2) if json else report.digest)
+        write_report(report_file, report)
 
     run_command(command, console, debug=debug)
 

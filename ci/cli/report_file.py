@@ -1,0 +1,47 @@
+"""The file that a run leaves its report in, for the steps behind it."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.report import BuildReport
+
+
+def forget_report(path: Path | None) -> None:
+    """Remove the report of an earlier run, so that nothing takes it for that of this one.
+
+    Raises:
+        UsageError: It cannot be removed, or its folder is not there: known before anything is built.
+    """
+    if path is None:
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _not_written(path, error) from error
+    if not path.absolute().parent.is_dir():
+        raise _not_written(path, FileNotFoundError(0, "its folder is not there"))
+
+
+def write_report(path: Path | None, report: BuildReport) -> None:
+    """Write a run's report, whole or not at all.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    if path is None:
+        return
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> UsageError:
+    msg = f"The report could not be written to {path}: {error.strerror}."
+    return UsageError(msg, hint="Check --report.")
