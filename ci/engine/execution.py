@@ -87,7 +87,7 @@ async def _recall(session: Session, state: ContainerState, note: Path) -> Contai
     image = kept.pop("image")
     if not await session.buildah.has(image):
         return None
-    return replace(state, image=image, last_exec=ExecResult(**kept))
+    return replace(state, image=image, image_ref="", last_exec=ExecResult(**kept))
 
 
 @dataclass
@@ -137,7 +137,7 @@ async def _run(session: Session, state: ContainerState, command: Command, step: 
         await stubs.remove()
         changed = await _changed(session, state, mounted)
         image = await buildah.commit(name)
-    return replace(state, image=image, mounts=changed, last_exec=result)
+    return replace(state, image=image, image_ref="", mounts=changed, last_exec=result)
 
 
 async def options_for(session: Session, state: ContainerState, name: str) -> list[str]:

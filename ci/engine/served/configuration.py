@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ci.engine.calls import Call, literal
 from ci.engine.containers import ContainerState, RegistryAuth, host_platform
+from ci.engine.errors import QueryFailedError
 from ci.engine.operations import OPERATIONS
 from ci.engine.session import Session
 
@@ -227,5 +228,8 @@ async def without_registry_auth(_session: Session, state: ContainerState, *, add
 
 @OPERATIONS.serves("Container.imageRef")
 async def image_ref(_session: Session, state: ContainerState) -> str:
-    """The image it was made from."""
+    """The image it was made from, as long as nothing has changed in it."""
+    if not state.image_ref:
+        msg = "Image reference can only be retrieved immediately after the 'Container.From' call"
+        raise QueryFailedError(msg)
     return state.image_ref

@@ -182,4 +182,4 @@ async def _with_tree(
     async with buildah.container(state.image) as name:
         options = ["--chown", owner] if owner else []
         await buildah.ask("copy", "--quiet", *options, name, snapshot.path, path, time_limit=_LONG)
-        return replace(state, image=await buildah.commit(name))
+        return replace(state, image=await buildah.commit(name), image_ref="")
