@@ -17,11 +17,23 @@ _BY_SIGNAL = 128
 
 
 class _InterruptedError(Exception):
-    """A signal asked the command to stop."""
+    """A signal asked the command to stop.
 
-    def __init__(self, number: int) -> None:
+    Args:
+        number: Which one.
+        problem: What went wrong while the command was stopped, or None.
+    """
+
+    def __init__(self, number: int, problem: BaseException | None = None) -> None:
         super().__init__(number)
         self.number = number
+        self.problem = problem
+
+    def __str__(self) -> str:
+        name = signal.Signals(self.number).name
+        if self.problem is None:
+            return f"Stopped by {name}; what was running is cleaned up."
+        return f"Stopped by {name}, and stopping failed.\n{type(self.problem).__name__}: {self.problem}"
 
 
 def run_command(command: Callable[[], Awaitable[None]], console: Console, *, debug: bool) -> None:
@@ -39,9 +51,15 @@ def run_command(command: Callable[[], Awaitable[None]], console: Console, *, deb
         anyio.run(_until_signal, command)
     except BaseException as raised:  # noqa: BLE001 - the last resort; what is not shown is raised again
         error = first_error(raised) if isinstance(raised, BaseExceptionGroup) else raised
-        if debug and isinstance(error, Exception) and not isinstance(error, _InterruptedError):
-            console.print("".join(traceback.format_exception(error)), markup=False, highlight=False, soft_wrap=True)
+        if debug:
+            _show_traceback(error, console)
         raise typer.Exit(_show(error, console, debug=debug)) from error
+
+
+def _show_traceback(error: BaseException, console: Console) -> None:
+    cause = error.problem if isinstance(error, _InterruptedError) else error
+    if isinstance(cause, Exception):
+        console.print("".join(traceback.format_exception(cause)), markup=False, highlight=False, soft_wrap=True)
 
 
 def _show(error: BaseException, console: Console, *, debug: bool) -> int:
@@ -49,10 +67,7 @@ def _show(error: BaseException, console: Console, *, debug: bool) -> int:
         case PipelineError():
             text, code = str(error), int(error.exit_code)
         case _InterruptedError(number=number):
-            text, code = (
-                f"Stopped by {signal.Signals(number).name}; what was running is cleaned up.",
-                _BY_SIGNAL + number,
-            )
+            text, code = str(error), _BY_SIGNAL + number
         case KeyboardInterrupt():
             text, code = "Stopped.", _BY_SIGNAL + signal.SIGINT
         case Exception():
@@ -66,16 +81,23 @@ def _show(error: BaseException, console: Console, *, debug: bool) -> int:
 
 async def _until_signal(command: Callable[[], Awaitable[None]]) -> None:
     caught: list[int] = []
-    async with anyio.create_task_group() as tasks:
+    # Open until the command has ended: a second signal must not cut its cleanup short.
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        try:
+            async with anyio.create_task_group() as tasks:
 
-        async def watch() -> None:
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for number in signals:
-                    caught.append(number)
-                    tasks.cancel_scope.cancel()
+                async def watch() -> None:
+                    async for number in signals:
+                        caught.append(number)
+                        tasks.cancel_scope.cancel()
 
-        tasks.start_soon(watch)
-        await command()
-        tasks.cancel_scope.cancel()
+                tasks.start_soon(watch)
+                await command()
+                tasks.cancel_scope.cancel()
+        except BaseException as raised:
+            if not caught:
+                raise
+            problem = first_error(raised) if isinstance(raised, BaseExceptionGroup) else raised
+            raise _InterruptedError(caught[0], problem) from raised
     if caught:
         raise _InterruptedError(caught[0])
