@@ -30,6 +30,14 @@ _GITHUB_TOKEN = SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
 _DEFAULT_SOURCE = "backend"
 
 
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        msg = "The current folder is not there any more."
+        raise UsageError(msg, hint="Change to a clone of the repository.") from error
+
+
 @dataclass(frozen=True, slots=True)
 class RunSettings:
     """What a command was given.
@@ -46,7 +54,7 @@ class RunSettings:
     """
 
     request: RunRequest
-    folder: Path = field(default_factory=Path.cwd)
+    folder: Path = field(default_factory=_current_folder)
     source: Path | None = None
     dockerfile: str = "Dockerfile"
     platform: str | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.errors import UsageError
 from pipeline.report import BuildReport, PlanReport, TagOutcome
 
 _STYLES = {
@@ -18,9 +21,19 @@ _STYLES = {
 
 
 def print_answer(text: str) -> None:
-    """Write the answer to standard output, with a newline behind it."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Write the answer to standard output as UTF-8, with a newline behind it.
+
+    Raises:
+        UsageError: It cannot be written there.
+    """
+    try:
+        sys.stdout.buffer.write(f"{text}\n".encode(errors="surrogateescape"))
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or Python would try again when it ends
+        msg = f"The answer could not be written to standard output: {error.strerror}."
+        raise UsageError(msg) from error
 
 
 def plan_text(report: PlanReport) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from typing import Annotated
 
 import typer
 
 from ci.cli import build_commands, doctor_command, github_commands, registry_commands, session_command
+from ci.cli.console import error_console
+from pipeline.output import one_line
 
 app = typer.Typer(
     name="lr-ci",
@@ -49,4 +52,20 @@ def _root(
 
 def main() -> None:
     """Run the command that the arguments name, and leave with its exit code."""
-    app()
+    try:
+        answer = app(standalone_mode=False)
+    except typer.TyperException as error:
+        sys.exit(_refuse(error))
+    sys.exit(answer if isinstance(answer, int) else 0)
+
+
+def _refuse(error: typer.TyperException) -> int:
+    """Say in two lines which argument cannot be meant, and return the exit code."""
+    problem = one_line(error.format_message())
+    if not problem:
+        return error.exit_code  # there was no argument, and the help is what was shown
+    context = getattr(error, "ctx", None)
+    command = "lr-ci" if context is None else context.command_path
+    text = f"error: {problem}\nTry `{command} --help`."
+    error_console().print(text, markup=False, highlight=False, soft_wrap=True, style="red")
+    return error.exit_code
