@@ -6,6 +6,8 @@ when it fails half-way, and running it again finishes the work.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -134,22 +136,30 @@ class _Publication:
         """Upload the image under the commit's tag and read its manifest back."""
         primary = self.plan.tags.primary
         digest = await builder.upload(self.registry.image.tagged(primary.name))
-        manifest = await self.registry.manifest(digest)
-        if manifest is None:
-            msg = f"{self.registry.image.at(digest)} was uploaded, but the registry does not have it."
-            raise RegistryError(msg, hint="Run this again.")
         self.reports[primary.name] = self._told(primary, TagOutcome.WRITTEN)
+        with self._saying_what_is_done():
+            manifest = await self.registry.manifest(digest)
+            if manifest is None:
+                msg = f"{self.registry.image.at(digest)} was uploaded, but the registry does not have it."
+                raise RegistryError(msg, hint="Run this again.")
         return manifest
 
     async def write_tags(self, manifest: Manifest) -> None:
         """Write every tag that is not done, stage by stage."""
-        try:
+        with self._saying_what_is_done():
             for kinds in _STAGES:
                 stage = [tag for tag in self.plan.tags.tags if tag.kind in kinds and tag.name not in self.reports]
                 await each(stage, lambda tag: self._write_tag(tag, manifest))
+
+    @contextmanager
+    def _saying_what_is_done(self) -> Iterator[None]:
+        """Add to an error which tags were done and which were not."""
+        try:
+            yield
         except PipelineError as error:
             missing = [tag.name for tag in self.plan.tags.tags if tag.name not in self.reports]
-            error.message += f" Done: {', '.join(self.reports) or 'no tag'}; not written: {', '.join(missing)}."
+            if missing:
+                error.message += f" Done: {', '.join(self.reports) or 'no tag'}; not written: {', '.join(missing)}."
             raise
 
     async def _write_tag(self, tag: PlannedTag, manifest: Manifest) -> None:

@@ -1,0 +1,568 @@
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import anyio
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from ci.local_registry import Request
+from pipeline.credentials import Credentials
+from pipeline.errors import AuthError, BuildError, CollisionError, PipelineError, RegistryError, WriteOnceError
+from pipeline.planning import RunPlan
+from pipeline.progress import Steps
+from pipeline.publishing import Published, publish
+from pipeline.registry import Manifest, Registry, open_registry
+from pipeline.report import TagOutcome
+from pipeline.run import RegistryAccess, find_digest, run_publish
+from pipeline.tagging import LatestPolicy
+from tests.pipeline.images import BUILDER_AGENT, INDEX, Builder, Image, digest_of, index_of, put_manifest
+from tests.pipeline.samples import OTHER_SHA, SHA, TWIN_SHA, run_plan
+from tests.pipeline.servers import DROP, Answer, Fault, as_json, proxy
+from tests.registry_fixtures import RunningRegistry
+
+REPOSITORY = "linkradar/lr-backend"
+MANIFESTS = f"/v2/{REPOSITORY}/manifests/"
+REVISION = "org.opencontainers.image.revision"
+RELEASE = "refs/tags/v1.2.3"
+WRITTEN, MOVED, PRESENT, KEPT = TagOutcome.WRITTEN, TagOutcome.MOVED, TagOutcome.PRESENT, TagOutcome.KEPT
+
+pytestmark = pytest.mark.registry
+
+
+@dataclass
+class Heard:
+    """A progress that keeps what it is told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def started(self, step: str) -> None:
+        self.lines.append(step)
+
+    def finished(self, step: str, seconds: float) -> None:
+        """Say nothing; the report holds it."""
+
+    def notice(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@dataclass
+class Bench:
+    """A registry and what tests do with it.
+
+    Attributes:
+        running: The registry.
+        host: What images are published to: the registry, or what stands in front of it.
+    """
+
+    running: RunningRegistry
+    host: str
+
+    def plan(self, ref: str = "refs/heads/master", sha: str = SHA, latest: LatestPolicy = LatestPolicy.AUTO) -> RunPlan:
+        return run_plan(self.host, ref, sha=sha, latest=latest)
+
+    def builder(self, plan: RunPlan) -> Builder:
+        return Builder(plan, self.running.url, self.running.auth)
+
+    async def publish(self, plan: RunPlan, builder: Builder | None = None) -> Published:
+        async with open_registry(plan.image, None) as registry:
+            steps = Steps(Heard())
+            return await publish(plan, registry, builder or self.builder(plan), steps, platform="linux/amd64")
+
+    def digests(self) -> dict[str, str]:
+        """Return what every tag in the registry names, by the registry itself."""
+        with self.running.client() as client:
+            listed = client.get(f"/v2/{REPOSITORY}/tags/list")
+            names = [] if listed.status_code == 404 else listed.json().get("tags") or []
+            return {name: digest_of(self._content(client, name)) for name in names}
+
+    def contents(self) -> list[bytes]:
+        names = self.digests()
+        with self.running.client() as client:
+            return [self._content(client, name) for name in names]
+
+    def _content(self, client: httpx.Client, name: str) -> bytes:
+        accept = {"Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"}
+        return client.get(MANIFESTS + name, headers=accept).raise_for_status().content
+
+    def push(self, image: Image, *tags: str) -> str:
+        with self.running.client() as client:
+            return image.push(client, REPOSITORY, *tags)
+
+    def delete(self, tag: str) -> None:
+        """Delete a tag and leave its image, as a package's page on GHCR can."""
+        folder = self.running.settings.data_folder
+        (found,) = folder.rglob(f"_manifests/tags/{tag}/current/link")
+        for part in sorted(found.parents[1].rglob("*"), reverse=True):
+            part.rmdir() if part.is_dir() else part.unlink()
+        found.parents[1].rmdir()
+
+    def written(self) -> list[str]:
+        """Return the tags that were written, by whoever it was, in the order of the access log."""
+        return [r.path.removeprefix(MANIFESTS) for r in self.running.requests() if _writes(r)]
+
+    def writes(self) -> list[Request]:
+        return [request for request in self.running.requests() if request.method not in {"GET", "HEAD"}]
+
+
+def _writes(request: Request) -> bool:
+    return request.method == "PUT" and request.path.startswith(MANIFESTS) and request.status == 201
+
+
+def _outcomes(published: Published) -> dict[str, TagOutcome]:
+    return {tag.name: tag.outcome for tag in published.tags}
+
+
+@pytest.fixture
+def bench(registry: RunningRegistry) -> Bench:
+    return Bench(registry, registry.host)
+
+
+class TestABranch:
+    async def test_its_image_is_built_once_and_gets_both_tags(self, bench: Bench) -> None:
+        plan = bench.plan()
+        builder = bench.builder(plan)
+        published = await bench.publish(plan, builder)
+        assert builder.calls == ["build", f"upload {bench.host}/{REPOSITORY}:sha-9c68c4a"]
+        assert published.built
+        assert published.digest == builder.image.digest
+        assert _outcomes(published) == {"sha-9c68c4a": WRITTEN, "master": WRITTEN}
+        assert bench.digests() == {"sha-9c68c4a": published.digest, "master": published.digest}
+
+    async def test_a_second_run_builds_nothing_and_writes_nothing(self, bench: Bench) -> None:
+        plan = bench.plan()
+        first = await bench.publish(plan)
+        before = len(bench.writes())
+        again = bench.builder(plan)
+        second = await bench.publish(plan, again)
+        assert again.calls == []
+        assert not second.built
+        assert second.digest == first.digest
+        assert _outcomes(second) == {"sha-9c68c4a": PRESENT, "master": PRESENT}
+        assert len(bench.writes()) == before
+
+    async def test_the_next_commit_moves_the_branch_and_keeps_the_commits_tags(self, bench: Bench) -> None:
+        first = await bench.publish(bench.plan())
+        second = await bench.publish(bench.plan(sha=OTHER_SHA))
+        assert first.digest != second.digest
+        assert _outcomes(second) == {"sha-0123456": WRITTEN, "master": MOVED}
+        assert second.tags[1].previous_digest == first.digest
+        assert bench.digests() == {
+            "sha-9c68c4a": first.digest,
+            "sha-0123456": second.digest,
+            "master": second.digest,
+        }
+
+    async def test_a_build_that_fails_leaves_the_registry_as_it_was(self, bench: Bench) -> None:
+        plan = bench.plan()
+        builder = bench.builder(plan)
+        builder.fails = True
+        with pytest.raises(BuildError):
+            await bench.publish(plan, builder)
+        assert bench.writes() == []
+
+
+class TestARelease:
+    async def test_layers_travel_once_and_each_further_tag_is_one_put(self, bench: Bench) -> None:
+        published = await bench.publish(bench.plan(RELEASE))
+        assert _outcomes(published) == {"sha-9c68c4a": WRITTEN, "v1.2.3": WRITTEN, "latest": WRITTEN}
+        requests = bench.running.requests()
+        ours = [request for request in requests if request.agent == "backend-pipeline"]
+        puts = [request.path for request in ours if request.method not in {"GET", "HEAD"}]
+        assert puts == [f"{MANIFESTS}v1.2.3", f"{MANIFESTS}latest"]
+        assert not [request for request in ours if "/blobs/" in request.path]
+        uploads = [r for r in requests if r.agent == BUILDER_AGENT and r.method == "PUT" and "/blobs/" in r.path]
+        assert len(uploads) == 3  # two layers and the configuration
+
+    async def test_write_once_tags_come_first_and_latest_last(self, bench: Bench) -> None:
+        await bench.publish(bench.plan(RELEASE))
+        assert bench.written() == ["sha-9c68c4a", "v1.2.3", "latest"]
+
+    async def test_all_tags_are_the_same_bytes(self, bench: Bench) -> None:
+        plan = bench.plan(RELEASE)
+        builder = bench.builder(plan)
+        await bench.publish(plan, builder)
+        assert bench.contents() == [builder.image.manifest] * 3
+
+    async def test_a_release_of_a_commit_that_a_branch_built_is_those_very_bytes(self, bench: Bench) -> None:
+        staged = await bench.publish(bench.plan())
+        plan = bench.plan(RELEASE)
+        builder = bench.builder(plan)
+        released = await bench.publish(plan, builder)
+        assert builder.calls == []
+        assert not released.built
+        assert released.digest == staged.digest
+        assert _outcomes(released) == {"sha-9c68c4a": PRESENT, "v1.2.3": WRITTEN, "latest": WRITTEN}
+        assert set(bench.digests().values()) == {staged.digest}
+        assert bench.written() == ["sha-9c68c4a", "master", "v1.2.3", "latest"]
+
+    async def test_a_prerelease_leaves_latest_alone(self, bench: Bench) -> None:
+        await bench.publish(bench.plan(f"{RELEASE}-rc.1"))
+        assert set(bench.digests()) == {"sha-9c68c4a", "v1.2.3-rc.1"}
+
+    async def test_its_image_is_found_by_the_version_where_the_commits_tag_was_deleted(self, bench: Bench) -> None:
+        plan = bench.plan(RELEASE)
+        first = await bench.publish(plan)
+        bench.delete("sha-9c68c4a")
+        assert set(bench.digests()) == {"v1.2.3", "latest"}
+        again = bench.builder(plan)
+        second = await bench.publish(plan, again)
+        assert again.calls == []
+        assert second.digest == first.digest
+        assert _outcomes(second) == {"sha-9c68c4a": WRITTEN, "v1.2.3": PRESENT, "latest": PRESENT}
+
+
+class TestLatest:
+    async def _released(self, bench: Bench) -> Published:
+        return await bench.publish(bench.plan("refs/tags/v2.0.0", OTHER_SHA))
+
+    async def test_it_moves_to_a_higher_release(self, bench: Bench) -> None:
+        first = await bench.publish(bench.plan(RELEASE))
+        second = await self._released(bench)
+        assert second.tags[-1].outcome is MOVED
+        assert second.tags[-1].previous_digest == first.digest
+        assert bench.digests()["latest"] == second.digest
+
+    async def test_a_patch_of_an_old_line_leaves_it_with_the_reason(self, bench: Bench) -> None:
+        newest = await self._released(bench)
+        patch = await bench.publish(bench.plan(RELEASE))
+        kept = patch.tags[-1]
+        assert (kept.name, kept.outcome, kept.previous_digest) == ("latest", KEPT, newest.digest)
+        assert kept.reason == "v2.0.0 is a higher release than v1.2.3"
+        assert bench.digests()["latest"] == newest.digest
+        assert bench.digests()["v1.2.3"] == patch.digest
+
+    async def test_prereleases_branches_and_other_tags_do_not_hold_it_back(self, bench: Bench) -> None:
+        bench.push(Image({}), "v9.0.0-rc.1", "nightly", "v9", "9.0.0", "sha-0000000")
+        published = await bench.publish(bench.plan(RELEASE))
+        assert published.tags[-1].outcome is WRITTEN
+
+    async def test_always_moves_it_back(self, bench: Bench) -> None:
+        await self._released(bench)
+        patch = await bench.publish(bench.plan(RELEASE, latest=LatestPolicy.ALWAYS))
+        assert patch.tags[-1].outcome is MOVED
+        assert bench.digests()["latest"] == patch.digest
+
+    async def test_never_leaves_it_even_for_the_first_release(self, bench: Bench) -> None:
+        published = await bench.publish(bench.plan(RELEASE, latest=LatestPolicy.NEVER))
+        assert set(_outcomes(published)) == {"sha-9c68c4a", "v1.2.3"}
+        assert "latest" not in bench.digests()
+
+
+class TestGuards:
+    async def test_another_commit_with_the_same_seven_digits_is_a_collision(self, bench: Bench) -> None:
+        await bench.publish(bench.plan())
+        before = bench.digests()
+        plan = bench.plan(sha=TWIN_SHA)
+        builder = bench.builder(plan)
+        with pytest.raises(CollisionError, match=f"'{SHA}', not of {TWIN_SHA}") as caught:
+            await bench.publish(plan, builder)
+        assert "sha-9c68c4a" in caught.value.message
+        assert builder.calls == []
+        assert bench.digests() == before
+
+    async def test_a_commits_tag_that_does_not_say_its_commit_is_a_collision(self, bench: Bench) -> None:
+        by_hand = bench.push(Image({}), "sha-9c68c4a")
+        plan = bench.plan()
+        builder = bench.builder(plan)
+        with pytest.raises(CollisionError, match="does not say which commit") as caught:
+            await bench.publish(plan, builder)
+        assert "Delete that tag" in caught.value.hint
+        assert builder.calls == []
+        assert bench.digests() == {"sha-9c68c4a": by_hand}
+
+    async def test_a_version_of_another_commit_is_refused_before_anything_is_built(self, bench: Bench) -> None:
+        first = await bench.publish(bench.plan(RELEASE))
+        plan = bench.plan(RELEASE, OTHER_SHA)
+        builder = bench.builder(plan)
+        with pytest.raises(WriteOnceError, match=rf"v1\.2\.3 names {first.digest} already"):
+            await bench.publish(plan, builder)
+        assert builder.calls == []
+        assert "sha-0123456" not in bench.digests()
+
+    async def test_a_version_that_is_not_the_commits_image_is_refused(self, bench: Bench) -> None:
+        await bench.publish(bench.plan())
+        rebuilt = bench.push(Image({REVISION: SHA}, (b"other",)), "v1.2.3")
+        with pytest.raises(WriteOnceError, match=rebuilt):
+            await bench.publish(bench.plan(RELEASE))
+        assert "latest" not in bench.digests()
+
+    async def test_a_version_that_another_run_writes_while_this_one_builds_is_refused(self, bench: Bench) -> None:
+        plan = bench.plan(RELEASE)
+        builder = bench.builder(plan)
+
+        async def meanwhile() -> None:
+            bench.push(Image({REVISION: OTHER_SHA}), "v1.2.3")
+
+        builder.during_build = meanwhile
+        with pytest.raises(WriteOnceError, match=r"v1\.2\.3 names") as caught:
+            await bench.publish(plan, builder)
+        assert "Done: sha-9c68c4a; not written: v1.2.3, latest." in caught.value.message
+        assert "latest" not in bench.digests()
+
+    async def test_a_moving_tag_is_nobodys_collision(self, bench: Bench) -> None:
+        bench.push(Image({}), "master")
+        published = await bench.publish(bench.plan())
+        assert _outcomes(published)["master"] is MOVED
+
+
+class TestTogetherWithOthers:
+    async def test_the_image_that_another_run_uploads_meanwhile_is_used(self, bench: Bench) -> None:
+        plan = bench.plan(RELEASE)
+        builder = bench.builder(plan)
+        theirs = Image(builder.image.labels, (b"base", b"theirs"))
+
+        async def meanwhile() -> None:
+            bench.push(theirs, "sha-9c68c4a")
+
+        builder.during_build = meanwhile
+        published = await bench.publish(plan, builder)
+        assert builder.calls == ["build"]
+        assert not published.built
+        assert published.digest == theirs.digest
+        assert _outcomes(published) == {"sha-9c68c4a": PRESENT, "v1.2.3": WRITTEN, "latest": WRITTEN}
+
+    async def test_another_commit_that_takes_the_tag_meanwhile_is_a_collision(self, bench: Bench) -> None:
+        plan = bench.plan()
+        builder = bench.builder(plan)
+
+        async def meanwhile() -> None:
+            bench.push(Image({REVISION: TWIN_SHA}), "sha-9c68c4a")
+
+        builder.during_build = meanwhile
+        with pytest.raises(CollisionError):
+            await bench.publish(plan, builder)
+        assert builder.calls == ["build"]
+
+    async def test_a_tag_that_another_run_moves_at_once_is_told(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = Image({REVISION: OTHER_SHA})
+        put_tag = Registry.put_tag
+
+        async def put_and_lose(self: Registry, tag: str, manifest: Manifest) -> str:
+            stored = await put_tag(self, tag, manifest)
+            bench.push(other, tag)
+            return stored
+
+        monkeypatch.setattr(Registry, "put_tag", put_and_lose)
+        with pytest.raises(RegistryError, match=rf"Not all tags name .*master names {other.digest}"):
+            await bench.publish(bench.plan())
+
+
+class TestADirtyTree:
+    async def test_it_writes_its_own_tag_alone(self, bench: Bench) -> None:
+        plan = bench.plan(RELEASE).for_dirty_tree("content", allowed=True)
+        published = await bench.publish(plan)
+        (tag,) = published.tags
+        assert re.fullmatch(r"sha-9c68c4a-dirty-[0-9a-f]{8}", tag.name)
+        assert tag.outcome is WRITTEN
+        assert bench.digests() == {tag.name: published.digest}
+
+    async def test_a_clean_build_of_the_commit_is_not_mistaken_for_it(self, bench: Bench) -> None:
+        dirty = await bench.publish(bench.plan().for_dirty_tree("content", allowed=True))
+        clean = await bench.publish(bench.plan())
+        assert clean.built
+        assert clean.digest != dirty.digest
+        assert len(bench.digests()) == 3
+
+    async def test_the_same_content_is_not_built_twice(self, bench: Bench) -> None:
+        plan = bench.plan().for_dirty_tree("content", allowed=True)
+        await bench.publish(plan)
+        assert not (await bench.publish(plan)).built
+        assert (await bench.publish(bench.plan().for_dirty_tree("more", allowed=True))).built
+
+
+class TestAnIndex:
+    async def test_its_platforms_image_says_which_commit_it_is(self, bench: Bench) -> None:
+        ours, arm = Image({REVISION: SHA}), Image({REVISION: OTHER_SHA}, architecture="arm64")
+        index = index_of({"linux/arm64": arm, "linux/amd64": ours})
+        bench.push(ours)
+        bench.push(arm)
+        with bench.running.client() as client:
+            put_manifest(client, REPOSITORY, "sha-9c68c4a", index, INDEX)
+        published = await bench.publish(bench.plan(RELEASE))
+        assert not published.built
+        assert published.digest == digest_of(index)
+        assert bench.contents() == [index] * 3
+
+    async def test_one_without_the_platform_does_not_say_it(self, bench: Bench) -> None:
+        arm = Image({REVISION: SHA}, architecture="arm64")
+        bench.push(arm)
+        with bench.running.client() as client:
+            put_manifest(client, REPOSITORY, "sha-9c68c4a", index_of({"linux/arm64": arm}), INDEX)
+        with pytest.raises(CollisionError, match="does not say which commit"):
+            await bench.publish(bench.plan())
+
+
+UNAVAILABLE = Answer(503, b"<html>Service Unavailable</html>", {"Content-Type": "text/html"})
+
+
+class TestHalfWay:
+    @pytest.mark.parametrize("fault", [UNAVAILABLE, DROP, Answer(429, headers={"Retry-After": "1"})])
+    @pytest.mark.parametrize(
+        ("tag", "done", "missing"),
+        [
+            ("v1.2.3", ["sha-9c68c4a"], ["v1.2.3", "latest"]),
+            ("latest", ["sha-9c68c4a", "v1.2.3"], ["latest"]),
+        ],
+    )
+    async def test_it_says_what_is_written_and_a_second_run_finishes(
+        self, registry: RunningRegistry, tag: str, done: list[str], missing: list[str], fault: Answer
+    ) -> None:
+        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}{re.escape(tag)}", fault, times=1)) as front:
+            bench = Bench(registry, front.host)
+            plan = bench.plan(RELEASE)
+            with pytest.raises(RegistryError) as caught:
+                await bench.publish(plan)
+            assert f"Done: {', '.join(done)}; not written: {', '.join(missing)}." in str(caught.value)
+            assert sorted(bench.digests()) == sorted(done)
+            again = bench.builder(plan)
+            published = await bench.publish(plan, again)
+        assert again.calls == []
+        assert _outcomes(published) == dict.fromkeys(done, PRESENT) | dict.fromkeys(missing, WRITTEN)
+        assert set(bench.digests().values()) == {published.digest}
+
+    async def test_a_write_whose_answer_was_lost_is_found_by_the_next_run(self, registry: RunningRegistry) -> None:
+        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}latest", DROP, after=True)) as front:
+            bench = Bench(registry, front.host)
+            plan = bench.plan(RELEASE)
+            with pytest.raises(RegistryError, match=r"not written: latest\."):
+                await bench.publish(plan)
+            published = await bench.publish(plan)
+        assert _outcomes(published) == {"sha-9c68c4a": PRESENT, "v1.2.3": PRESENT, "latest": PRESENT}
+
+    async def test_an_upload_that_cannot_be_read_back_says_so(self, registry: RunningRegistry) -> None:
+        with proxy(registry.url, Fault("GET", f"{MANIFESTS}sha256:.*", UNAVAILABLE)) as front:
+            bench = Bench(registry, front.host)
+            with pytest.raises(RegistryError, match="HTTP 503") as caught:
+                await bench.publish(bench.plan())
+            assert "Done: sha-9c68c4a; not written: master." in str(caught.value)
+            assert _outcomes(await bench.publish(bench.plan())) == {"sha-9c68c4a": PRESENT, "master": WRITTEN}
+
+    async def test_no_right_to_write_is_told_with_the_way_out(self, registry: RunningRegistry) -> None:
+        denied = as_json({"errors": [{"code": "DENIED", "message": "permission_denied: write_package"}]}, 403)
+        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}.*", denied, times=99)) as front:
+            bench = Bench(registry, front.host)
+            with pytest.raises(AuthError, match="DENIED permission_denied: write_package") as caught:
+                await bench.publish(bench.plan())
+        assert "not written: master." in caught.value.message
+
+    async def test_a_registry_that_does_not_answer_is_told_before_anything_is_built(
+        self, registry: RunningRegistry
+    ) -> None:
+        with proxy(registry.url, Fault("GET", "/v2/", UNAVAILABLE)) as front:
+            bench = Bench(registry, front.host)
+            builder = bench.builder(bench.plan())
+            with pytest.raises(RegistryError, match="HTTP 503"):
+                await bench.publish(builder.plan, builder)
+        assert builder.calls == []
+
+    async def test_a_registry_that_changes_a_manifest_is_told(self, registry: RunningRegistry) -> None:
+        changed = Answer(201, headers={"Docker-Content-Digest": "sha256:" + "0" * 64})
+        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}master", changed)) as front:
+            bench = Bench(registry, front.host)
+            with pytest.raises(RegistryError, match="was stored as"):
+                await bench.publish(bench.plan())
+
+    async def test_a_registry_that_only_says_it_wrote_is_told(self, registry: RunningRegistry) -> None:
+        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}master", Answer(201))) as front:
+            bench = Bench(registry, front.host)
+            with pytest.raises(RegistryError, match="master names None"):
+                await bench.publish(bench.plan())
+
+
+class TestAWholeRun:
+    async def _run(self, plan: RunPlan, builder: Builder, heard: Heard) -> dict[str, object]:
+        report = await run_publish(plan, builder, RegistryAccess(), heard, platform="linux/amd64")
+        return report.model_dump(mode="json")
+
+    async def test_it_is_reported_whole(self, bench: Bench) -> None:
+        plan = bench.plan(RELEASE)
+        builder, heard = bench.builder(plan), Heard()
+        report = await self._run(plan, builder, heard)
+        image = f"{bench.host}/{REPOSITORY}"
+        digest = builder.image.digest
+        assert report | {"steps": [], "tags": [], "commit": {}} == {
+            "schema_version": 1,
+            "image": image,
+            "digest": digest,
+            "reference": f"{image}@{digest}",
+            "primary": f"{image}:sha-9c68c4a",
+            "tags": [],
+            "commit": {},
+            "ref": RELEASE,
+            "version": "v1.2.3",
+            "built": True,
+            "platform": "linux/amd64",
+            "steps": [],
+        }
+        steps = ["check the registry", "build the image", "upload the image", "write the tags"]
+        assert heard.lines == steps
+        told = report["steps"]
+        assert isinstance(told, list)
+        assert [step["name"] for step in told] == steps
+
+    async def test_a_promotion_says_that_the_image_was_there(self, bench: Bench) -> None:
+        await bench.publish(bench.plan())
+        plan, heard = bench.plan(RELEASE), Heard()
+        report = await self._run(plan, bench.builder(plan), heard)
+        assert report["built"] is False
+        assert "The image of commit 9c68c4a is in the registry already." in heard.lines
+        assert "build the image" not in heard.lines
+
+    async def test_what_a_tag_names_is_found(self, bench: Bench) -> None:
+        plan = bench.plan()
+        with pytest.raises(RegistryError, match="sha-9c68c4a is not in the registry"):
+            await find_digest(plan.image, "sha-9c68c4a", RegistryAccess())
+        published = await bench.publish(plan)
+        assert await find_digest(plan.image, "sha-9c68c4a", RegistryAccess()) == published.digest
+
+
+async def test_a_registry_with_a_password_is_written_with_one_question(registry_with_auth: RunningRegistry) -> None:
+    bench = Bench(registry_with_auth, registry_with_auth.host)
+    plan = bench.plan(RELEASE)
+    credentials = Credentials(username=registry_with_auth.user, password=SecretStr(registry_with_auth.password))
+    report = await run_publish(plan, bench.builder(plan), RegistryAccess(credentials), Heard(), platform="linux/amd64")
+    assert [tag.outcome for tag in report.tags] == [WRITTEN] * 3
+    refused = [request for request in registry_with_auth.requests() if request.status == 401]
+    assert len([request for request in refused if request.agent == "backend-pipeline"]) == 1
+
+
+async def test_a_registry_with_a_password_is_not_written_without(registry_with_auth: RunningRegistry) -> None:
+    bench = Bench(registry_with_auth, registry_with_auth.host)
+    builder = bench.builder(bench.plan())
+    with pytest.raises(AuthError):
+        await bench.publish(builder.plan, builder)
+    assert builder.calls == []
+
+
+@pytest.mark.parametrize("at_once", [2, 5])
+async def test_runs_of_the_same_commit_at_once_all_end_on_one_digest(bench: Bench, at_once: int) -> None:
+    """Reproducible builds make the same bytes; whoever is later finds them there."""
+
+    published: list[Published] = []
+
+    async def one() -> None:
+        published.append(await bench.publish(bench.plan(RELEASE)))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(at_once):
+            tasks.start_soon(one)
+    assert len({run.digest for run in published}) == 1
+    assert set(bench.digests().values()) == {published[0].digest}
+
+
+async def test_an_error_names_no_tag_twice(bench: Bench) -> None:
+    plan = bench.plan(RELEASE)
+    builder = bench.builder(plan)
+
+    async def meanwhile() -> None:
+        bench.push(Image({REVISION: OTHER_SHA}), "v1.2.3")
+
+    builder.during_build = meanwhile
+    with pytest.raises(PipelineError) as caught:
+        await bench.publish(plan, builder)
+    assert caught.value.message.count("Done:") == 1
