@@ -82,10 +82,11 @@ class IssuesApi:
 
         Args:
             label: Its name.
-            since: Issues that nobody touched since then are left out.
+            since: Issues that nobody touched since then are left out; in UTC.
         """
         found: list[Issue] = []
-        further: dict[str, Any] = {} if since is None else {"since": since}
+        # As the API documents it; githubkit would write a datetime with a space inside.
+        further: dict[str, Any] = {} if since is None else {"since": since.strftime("%Y-%m-%dT%H:%M:%SZ")}
         for page in range(1, _MOST_PAGES + 1):
             response = await self._answer(
                 self._issues.async_list_for_repo(
