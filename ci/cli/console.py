@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from typing import Self, assert_never
 
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
+from rich.text import Text
 
 from ci.engine.events import Event, Notice, OutputLine, StepFinished, StepStarted
 from pipeline.output import one_line
@@ -16,8 +17,11 @@ _LONGEST_LINE = 100
 
 
 def error_console() -> Console:
-    """Return the console for progress and errors."""
-    return Console(stderr=True)
+    """Return the console for progress and errors.
+
+    FORCE_COLOR gives a log its colours; it does not make it a terminal, where a live display could be.
+    """
+    return Console(stderr=True, force_interactive=None if sys.stderr.isatty() else False)
 
 
 def answer_console() -> Console:
@@ -35,7 +39,7 @@ class ConsoleProgress:
 
     def __init__(self, console: Console, *, show_output: bool) -> None:
         self._console = console
-        self._live = console.is_terminal
+        self._live = console.is_interactive
         self._show_output = show_output or not self._live
         self._status: Status | None = None
         self._steps: deque[str] = deque()
@@ -50,7 +54,7 @@ class ConsoleProgress:
         """Show that a step begins."""
         self._steps.append(step)
         if self._live:
-            self._show(step)
+            self._show(Text(step))
         else:
             self._line(f"{step} …")
 
@@ -58,13 +62,21 @@ class ConsoleProgress:
         """Show that a step ended well, and how long it took."""
         if step in self._steps:
             self._steps.remove(step)
-        self._line(f"[green]✓[/] {escape(step)} [dim]{seconds:.1f} s[/]" if self._live else f"{step}: {seconds:.1f} s")
-        if self._live:
-            self._show(self._steps[-1] if self._steps else "")
+        if not self._live:
+            self._line(f"{step}: {seconds:.1f} s")
+            return
+        self._line(("✓", "green"), f" {step} ", (f"{seconds:.1f} s", "dim"))
+        if self._steps:
+            self._show(Text(self._steps[-1]))
+        else:
+            self.close()
 
     def notice(self, text: str) -> None:
         """Show something that a person should know."""
-        self._line(f"[yellow]![/] {escape(text)}" if self._live else text)
+        if self._live:
+            self._line(("!", "yellow"), f" {text}")
+        else:
+            self._line(text)
 
     def engine_event(self, event: Event) -> None:
         """Show what the embedded engine tells."""
@@ -76,7 +88,7 @@ class ConsoleProgress:
             case OutputLine(text=text):
                 self._detail(text)
                 if self._show_output:
-                    self._line(f"  [dim]{escape(one_line(text))}[/]" if self._live else f"  | {one_line(text)}")
+                    self._line("  " if self._live else "  | ", (one_line(text), "dim"))
             case Notice(text=text):
                 self.notice(text)
             case _:
@@ -90,16 +102,15 @@ class ConsoleProgress:
 
     def _detail(self, text: str) -> None:
         if self._live and self._steps and text.strip():
-            self._show(f"{self._steps[-1]} [dim]{escape(one_line(text)[:_LONGEST_LINE])}[/]")
+            self._show(Text.assemble(f"{self._steps[-1]} ", (one_line(text)[:_LONGEST_LINE], "dim")))
 
-    def _show(self, text: str) -> None:
-        if not text:
-            self.close()
-        elif self._status is None:
+    def _show(self, text: Text) -> None:
+        if self._status is None:
             self._status = self._console.status(text)
             self._status.start()
         else:
             self._status.update(text)
 
-    def _line(self, text: str) -> None:
-        self._console.print(text, markup=self._live, highlight=False, soft_wrap=True)
+    def _line(self, *parts: str | tuple[str, str]) -> None:
+        # Not markup: a name or an output line may hold anything.
+        self._console.print(Text.assemble(*parts), soft_wrap=True)
