@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +14,9 @@ import pytest
 from dagger.client._session import ConnectParams, SingleConnection
 
 from ci.engine.events import Event, Notice, OutputLine, StepFinished
+from ci.engine.isolation import Isolation
 from ci.engine.server import EngineAddress, embedded_engine
+from ci.engine.storage import boot_id
 from tests.base_image import push_base_image
 from tests.conftest import require_embedded_engine
 from tests.registry_fixtures import RunningRegistry, registry_with_auth, shared_registry
@@ -44,6 +48,16 @@ class Opened:
 
 
 OpenEngine = Callable[..., AbstractAsyncContextManager[Opened]]
+
+
+def force_chroot(folder: Path) -> None:
+    """Make an engine's folder say that runc was found not to work here."""
+    done = subprocess.run(["buildah", "--version"], capture_output=True, text=True, check=True)
+    run = folder / f"run-{boot_id()[:8]}"
+    run.mkdir(parents=True)
+    stamp = {"boot": boot_id(), "buildah": done.stdout.strip()}
+    finding = {"isolation": Isolation.CHROOT, "reason": "a test", "stamp": stamp}
+    (run / "isolation.json").write_text(json.dumps(finding))
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,16 @@ import httpx
 import pytest
 
 from ci.folders import engine_folder
-from tests.ci.engine.conftest import OpenEngine
+from tests.ci.engine.conftest import OpenEngine, force_chroot
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry]
 
 PLAINTEXT = "very-secret-41cd77"
+
+
+def folder_in(cache: Path) -> Path:
+    """Return the engine's folder below a cache folder."""
+    return cache / engine_folder().parent.name / "engine"
 
 
 class Program:
@@ -44,7 +49,7 @@ class Program:
 
     @property
     def folder(self) -> Path:
-        return self.cache / engine_folder().parent.name / "engine"
+        return folder_in(self.cache)
 
     def ask(self, query: str) -> dict[str, object]:
         """Ask, and take what comes; nothing comes when the session ends before."""
@@ -130,7 +135,7 @@ def left(folder: Path, *pids: int) -> dict[str, list[str]]:
     mounted = Path("/proc/self/mountinfo").read_text().splitlines()
     return {
         "containers": json.loads(containers.read_text() or "[]") if containers.exists() else [],
-        "mounts": [line for line in mounted if f"{folder}/store/overlay/" in line],
+        "mounts": [line for line in mounted if f" {folder}/" in line],
         "sessions": [path.name for path in (folder / "sessions").iterdir()],
         "private": [path.name for pid in pids for path in Path("/dev/shm").glob(f"s{pid}-*")],  # noqa: S108
         "processes": running(str(folder)),
@@ -149,11 +154,13 @@ def test_closing_standard_input_ends_it(tmp_path: Path, base: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize(("kind", "marker"), [("build", "7771"), ("exec", "7772")])
+@pytest.mark.parametrize(("kind", "marker"), [("build", "7771"), ("exec", "7772"), ("chroot", "7776")])
 def test_a_signal_leaves_nothing_running_or_mounted(
     tmp_path: Path, base: str, number: signal.Signals, kind: str, marker: str
 ) -> None:
     marker = f"{marker}{number.value}"
+    if kind == "chroot":
+        force_chroot(folder_in(tmp_path))
     query = build(base, marker) if kind == "build" else execute(base, marker)
     with program(tmp_path) as started, asking(started, query):
         wait_for_sleep(marker)
@@ -175,21 +182,40 @@ def wait_for_sleep(marker: str) -> None:
     pytest.fail(f"sleep {marker} did not start")
 
 
-@pytest.mark.parametrize(("kind", "marker"), [("build", "7773"), ("exec", "7774")])
-def test_what_a_killed_session_leaves_the_next_one_removes(tmp_path: Path, base: str, kind: str, marker: str) -> None:
+def kill_builders(folder: Path) -> None:
+    """Kill what works on a store, as a machine without memory would."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            ours = f"{folder}/sessions/".encode() in path.read_bytes()
+        except OSError:
+            continue
+        if ours:
+            os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("builders", ["spared", "killed"])
+@pytest.mark.parametrize(("kind", "marker"), [("build", "7773"), ("exec", "7774"), ("chroot", "7777")])
+def test_what_a_killed_session_leaves_the_next_one_removes(
+    tmp_path: Path, base: str, kind: str, marker: str, builders: str
+) -> None:
+    if kind == "chroot":
+        force_chroot(folder_in(tmp_path))
+    marker = f"{marker}{len(builders)}"
     query = build(base, marker) if kind == "build" else execute(base, marker)
     with program(tmp_path) as started, asking(started, query):
         wait_for_sleep(marker)
         started.process.kill()
         started.process.wait(30)
-        deadline = time.monotonic() + 15
-        while running(f"sleep {marker}") and time.monotonic() < deadline:
-            time.sleep(0.1)  # the builder ends by itself when its parent has gone
-        assert running(f"sleep {marker}") == []
+        if builders == "killed":
+            kill_builders(started.folder)
 
     with program(tmp_path) as following:
         assert following.ask("{version}")
         assert following.close() == 0
+        deadline = time.monotonic() + 15
+        while running(f"sleep {marker}") and time.monotonic() < deadline:
+            time.sleep(0.1)  # a builder that was spared ends by itself, since its parent has gone
+        assert running(f"sleep {marker}") == []
         assert left(started.folder, started.process.pid, following.process.pid) == NOTHING
 
 
