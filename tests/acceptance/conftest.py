@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import pytest
 
 from ci.local_registry import RegistrySettings, Request
-from tests.acceptance.command import Command, Ended
+from tests.acceptance.command import KEPT, Command, Ended
 from tests.acceptance.published import Image
 from tests.acceptance.workspace import Workspace
 from tests.base_image import push_base_image
@@ -37,6 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.engine)
             item.add_marker(pytest.mark.registry)
+            if "lr_ci" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.build)
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Publication:
 def lr_ci() -> Iterator[Command]:
     """`lr-ci` with a cache that is kept from one test session to the next, so that packages are installed once."""
     require_embedded_engine()
-    cache = platformdirs.user_cache_path("backend-pipeline-tests", ensure_exists=True)
-    command = Command(cache)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    command = Command(KEPT)
     with _base_images(command):
         yield command
 
@@ -95,6 +96,13 @@ def own_lr_ci(tmp_path: Path) -> Command:
     """`lr-ci` with an empty cache, so that all that is found there is the test's own."""
     require_embedded_engine()
     return Command(tmp_path / "cache")
+
+
+@pytest.fixture(scope="session")
+def small_lr_ci(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """`lr-ci` for builds that take no time, with a cache that is thrown away with the test session."""
+    require_embedded_engine()
+    return Command(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

@@ -61,9 +61,9 @@ def test_a_repository_without_a_commit(own_lr_ci: Command, tmp_path: Path, regis
         (("--ref", "refs/tags/v1.2.3.4"), "The tag 'v1.2.3.4' is not a version"),
         (("--ref", "refs/pull/7/merge"), "The ref 'refs/pull/7/merge' cannot be published"),
         (("--sha", COMMIT[:12]), "not a full one: 12 characters"),
-        (("--name", "LR-Backend"), "'LR-Backend'"),
-        (("--name", "lr backend"), "'lr backend'"),
-        (("--owner", "link radar"), "'link radar'"),
+        (("--name", "LR-Backend"), "The image name 'LinkRadar/LR-Backend' is not valid"),
+        (("--name", "lr backend"), "The image name 'LinkRadar/lr backend' is not valid"),
+        (("--owner", "link radar"), "The image name 'link radar/lr-backend' is not valid"),
         (("--source", "frontend"), "There is no 'Dockerfile' in"),
         (("--dockerfile", "Dockerfile.other"), "There is no 'Dockerfile.other' in"),
         (("--token", "ghp_0123456789"), "--token does not say where the token is"),
@@ -89,9 +89,7 @@ def test_a_dirty_tree(own_lr_ci: Command, small: Workspace, registry: RunningReg
     assert_untouched(own_lr_ci, registry)
 
 
-def test_a_detached_head_that_no_version_names(
-    own_lr_ci: Command, small: Workspace, registry: RunningRegistry
-) -> None:
+def test_a_detached_head_that_no_version_names(own_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
     small.git("checkout", "--quiet", "--detach")
 
     error = refused(push(own_lr_ci, small.folder, registry), 2)
@@ -131,11 +129,11 @@ def test_a_registry_that_is_not_there(own_lr_ci: Command, small: Workspace) -> N
     assert not own_lr_ci.engine_folder.exists()
 
 
-def test_a_dockerfile_that_fails(own_lr_ci: Command, base: str, tmp_path: Path, registry: RunningRegistry) -> None:
+def test_a_dockerfile_that_fails(small_lr_ci: Command, base: str, tmp_path: Path, registry: RunningRegistry) -> None:
     failing = "RUN echo first && echo the reason >&2 && exit 23"
     workspace = Workspace.with_dockerfile(tmp_path / "failing", f"FROM {base}\n{failing}\n")
 
-    error = refused(push(own_lr_ci, workspace.folder, registry), 3, most_lines=4)
+    error = refused(push(small_lr_ci, workspace.folder, registry), 3, most_lines=4)
 
     headline, command, *output = error.splitlines()
     assert headline == "lr-backend from Dockerfile could not be built:"
@@ -144,22 +142,22 @@ def test_a_dockerfile_that_fails(own_lr_ci: Command, base: str, tmp_path: Path, 
     assert writes(registry.requests()) == []
 
 
-def test_a_dockerfile_that_is_none(own_lr_ci: Command, tmp_path: Path, registry: RunningRegistry) -> None:
+def test_a_dockerfile_that_is_none(small_lr_ci: Command, tmp_path: Path, registry: RunningRegistry) -> None:
     workspace = Workspace.with_dockerfile(tmp_path / "none", "EVERYTHING from:nothing\n")
 
-    error = refused(push(own_lr_ci, workspace.folder, registry), 3)
+    error = refused(push(small_lr_ci, workspace.folder, registry), 3)
 
     assert "lr-backend from Dockerfile could not be built" in error
     assert writes(registry.requests()) == []
 
 
 def test_two_commits_whose_first_seven_digits_are_alike(
-    own_lr_ci: Command, small: Workspace, registry: RunningRegistry
+    small_lr_ci: Command, small: Workspace, registry: RunningRegistry
 ) -> None:
-    first = push(own_lr_ci, small.folder, registry, "--sha", COMMIT).succeeded()
+    first = push(small_lr_ci, small.folder, registry, "--sha", COMMIT).succeeded()
     before = registry.requests()
 
-    error = refused(push(own_lr_ci, small.folder, registry, "--sha", ALIKE), 6)
+    error = refused(push(small_lr_ci, small.folder, registry, "--sha", ALIKE), 6)
 
     assert COMMIT in error
     assert ALIKE in error
@@ -167,13 +165,13 @@ def test_two_commits_whose_first_seven_digits_are_alike(
     assert Image(registry).digest("master") == first.stdout.strip()
 
 
-def test_a_version_that_another_commit_has(own_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
-    released = push(own_lr_ci, small.folder, registry, "--ref", "refs/tags/v0.1.1").succeeded()
+def test_a_version_that_another_commit_has(small_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
+    released = push(small_lr_ci, small.folder, registry, "--ref", "refs/tags/v0.1.1").succeeded()
     before = registry.requests()
     small.append("backend/Dockerfile", "RUN touch /changed\n")
     small.commit("Change it")
 
-    run = push(own_lr_ci, small.folder, registry, "--ref", "refs/tags/v0.1.1")
+    run = push(small_lr_ci, small.folder, registry, "--ref", "refs/tags/v0.1.1")
 
     assert f"{Image(registry).name}:v0.1.1 names {released.stdout.strip()} already" in refused(run, 6)
     assert "Engine:" not in run.stderr

@@ -31,21 +31,21 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("size", "instruction"),
     [
-        pytest.param("2m", "", id="the base image"),
+        pytest.param("2m", "RUN true\n", id="the base image"),
         pytest.param("48m", "COPY ballast /\n", id="a copied file"),
         pytest.param("48m", "RUN cat /dev/zero > /ballast\n", id="what a command writes"),
     ],
 )
 def test_a_full_disk_is_named_and_nothing_is_published(
-    own_lr_ci: Command, base: str, tmp_path: Path, registry: RunningRegistry, size: str, instruction: str
+    own_lr_ci: Command, small: Workspace, registry: RunningRegistry, *, size: str, instruction: str
 ) -> None:
-    workspace = Workspace.with_dockerfile(tmp_path / "large", f"FROM {base}\n{instruction}")
-    if "COPY" in instruction:
-        with (workspace.folder / "backend" / "ballast").open("wb") as file:
-            file.truncate(64_000_000)
-        workspace.commit("Carry ballast")
+    small.append("backend/Dockerfile", instruction)
+    with (small.folder / "backend" / "ballast").open("wb") as file:
+        file.truncate(64_000_000)
+    small.commit("Want much space")
+
     with small_disk(own_lr_ci.engine_folder, size):
-        run = own_lr_ci.run(workspace.folder, "build-and-push", "--registry", registry.host)
+        run = own_lr_ci.run(small.folder, "build-and-push", "--registry", registry.host)
 
     assert (run.exit_code, run.stdout) == (3, ""), run.stderr
     assert "no space left on device" in run.error.lower()

@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-import pytest
-
 from pipeline.report import TagOutcome
 from tests.acceptance.command import Command, ended
 from tests.acceptance.conftest import Publication
 from tests.acceptance.published import Image, blob_requests, tags_written, uploaded, writes
 from tests.acceptance.workspace import COMMIT_TIME, Workspace
 from tests.registry_fixtures import RunningRegistry
-
-pytestmark = pytest.mark.build
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 MEMBER = "org.opencontainers.image."
@@ -130,18 +126,18 @@ def test_two_runs_at_once_of_one_commit_end_on_one_digest(
 
 
 def test_two_runs_at_once_of_two_commits_publish_both(
-    lr_ci: Command, workspace: Workspace, registry: RunningRegistry
+    small_lr_ci: Command, small: Workspace, registry: RunningRegistry
 ) -> None:
-    other = workspace.copy(workspace.folder.with_name("other"))
+    other = small.copy(small.folder.with_name("other"))
     other.git("checkout", "--quiet", "-b", "feature/notes")
-    other.append("backend/app/models/link.rb", "\n# Another remark.\n")
-    other.commit("Say something else")
+    other.append("backend/Dockerfile", "RUN touch /another\n")
+    other.commit("Build something else")
 
     arguments = ["build-and-push", "--registry", registry.host]
-    runs = [ended(run) for run in [lr_ci.start(each.folder, *arguments) for each in (workspace, other)]]
+    runs = [ended(run) for run in [small_lr_ci.start(each.folder, *arguments) for each in (small, other)]]
 
     digests = [run.succeeded().stdout.strip() for run in runs]
     image = Image(registry)
-    assert image.tags() == {"master", f"sha-{workspace.short}", "feature-notes", f"sha-{other.short}"}
+    assert image.tags() == {"master", f"sha-{small.short}", "feature-notes", f"sha-{other.short}"}
     assert [image.digest("master"), image.digest("feature-notes")] == digests
     assert image.labels(f"sha-{other.short}")["org.opencontainers.image.revision"] == other.head

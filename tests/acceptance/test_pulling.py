@@ -11,8 +11,6 @@ import pytest
 from tests.acceptance.command import Command
 from tests.acceptance.conftest import Publication
 
-pytestmark = pytest.mark.build
-
 
 @pytest.mark.parametrize("by", ["tag", "digest"])
 def test_skopeo_pulls_it(publication: Publication, tmp_path: Path, by: str) -> None:

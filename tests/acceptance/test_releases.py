@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pipeline.report import BuildReport, TagOutcome
 from tests.acceptance.command import Command
 from tests.acceptance.published import Image, blob_requests, tags_written, writes
 from tests.acceptance.workspace import Workspace
-
-pytestmark = pytest.mark.build
 
 
 def release(lr_ci: Command, workspace: Workspace, image: Image, version: str, *more: str) -> BuildReport:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from tests.acceptance.command import Command
 from tests.acceptance.conftest import Publication
 from tests.acceptance.published import Image
@@ -13,7 +11,6 @@ from tests.acceptance.workspace import Workspace
 from tests.registry_fixtures import RunningRegistry
 
 
-@pytest.mark.build
 def test_the_report_tells_what_a_deployment_needs(publication: Publication) -> None:
     report = json.loads(publication.second.stdout)
     head = publication.workspace.head
@@ -32,9 +29,9 @@ def test_the_report_tells_what_a_deployment_needs(publication: Publication) -> N
 
 
 def test_the_report_of_a_build_has_the_documented_fields_and_no_others(
-    own_lr_ci: Command, small: Workspace, registry: RunningRegistry
+    small_lr_ci: Command, small: Workspace, registry: RunningRegistry
 ) -> None:
-    run = own_lr_ci.run(small.folder, "build-and-push", "--registry", registry.host, "--json").succeeded()
+    run = small_lr_ci.run(small.folder, "build-and-push", "--registry", registry.host, "--json").succeeded()
 
     assert run.report.built
     assert run.report.digest == Image(registry).digest("master")
@@ -56,14 +53,14 @@ def test_a_plan_needs_neither_registry_nor_checkout(own_lr_ci: Command, small: W
 
 
 def test_a_dirty_tree_is_published_under_its_own_tag_alone(
-    own_lr_ci: Command, small: Workspace, registry: RunningRegistry
+    small_lr_ci: Command, small: Workspace, registry: RunningRegistry
 ) -> None:
     small.write("backend/notes.txt", "not committed\n")
     arguments = ["build-and-push", "--registry", registry.host, "--allow-dirty", "--json"]
 
-    first = own_lr_ci.run(small.folder, *arguments).succeeded()
+    first = small_lr_ci.run(small.folder, *arguments).succeeded()
     small.append("backend/notes.txt", "and more of it\n")
-    second = own_lr_ci.run(small.folder, *arguments).succeeded()
+    second = small_lr_ci.run(small.folder, *arguments).succeeded()
 
     tags = [tag.name for run in (first, second) for tag in run.report.tags]
     assert len(set(tags)) == 2
