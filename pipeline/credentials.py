@@ -15,11 +15,12 @@ import httpx
 from pydantic import BaseModel, ConfigDict, SecretStr
 from typing_extensions import override
 
-from pipeline.errors import AuthError, RegistryError
+from pipeline.errors import AuthError, RegistryError, TransientError
 from pipeline.image import ImageName, is_loopback
 from pipeline.refs import shown
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """RFC 6750, section 2.1: nothing that a header could not hold, as its error would show the token."""
 
@@ -124,7 +125,10 @@ class RegistryAuth(httpx.Auth):
             raise AuthError(msg, hint=access_hint(self._image))
         if status != httpx.codes.OK:
             msg = f"The token service of {self._image.registry} answered HTTP {status}."
-            raise RegistryError(msg, hint="Nothing was changed by this request; run it again.")
+            hint = "Nothing was changed by this request; run it again."
+            if is_transient(status):
+                raise TransientError(msg, hint=hint, after=seconds_to_wait(response))
+            raise RegistryError(msg, hint=hint)
         try:
             answer = response.json()
             token = answer.get("token") or answer.get("access_token")
@@ -138,6 +142,17 @@ class RegistryAuth(httpx.Auth):
 
 def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def is_transient(status: int) -> bool:
+    """Say whether an answer may be another one in a moment: 408, 429 and what the server says of itself."""
+    return status in {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS} or httpx.codes.is_server_error(status)
+
+
+def seconds_to_wait(response: httpx.Response) -> float:
+    """Read how long a server asks to wait (RFC 9110, `Retry-After`, in seconds); 0 where it does not."""
+    text = response.headers.get("Retry-After", "").strip()
+    return float(text) if _SECONDS.fullmatch(text) else 0.0
 
 
 def access_hint(image: ImageName) -> str:

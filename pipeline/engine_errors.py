@@ -10,7 +10,7 @@ import re
 import dagger
 
 from pipeline.credentials import access_hint
-from pipeline.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError
+from pipeline.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError, TransientError
 from pipeline.image import ImageName
 from pipeline.output import last_lines, one_line
 
@@ -18,6 +18,12 @@ _PROCESS = re.compile(r'process "(?P<command>.*?)" did not complete successfully
 # A bare number counts only at the end: "short read: expected 403 bytes" is none of a registry's answers.
 _DENIED = re.compile(
     r"(?:^|:\s*)40[13]\s*$|unauthorized|denied|forbidden|no basic auth credentials|authentication required",
+    re.IGNORECASE,
+)
+# What an engine says of 408, 429, 5xx and dropped connections; of some only that the upload ended short.
+_TRANSIENT = re.compile(
+    r"short read|unexpected EOF|connection reset|broken pipe|toomanyrequests|\b(?:408 Request Timeout"
+    r"|429 Too Many Requests|500 Internal Server Error|502 Bad Gateway|503 Service Unavailable|504 Gateway Timeout)",
     re.IGNORECASE,
 )
 _DISK_FULL = "no space left on device"
@@ -56,7 +62,8 @@ def upload_error(error: dagger.DaggerError, image: ImageName, reference: str) ->
     if _DENIED.search(text):
         return AuthError(f"{image.registry} refuses to take {reference}: {one_line(text)}", hint=access_hint(image))
     hint = "Run this again; layers that arrived are not sent twice."
-    return RegistryError(f"{reference} could not be uploaded: {one_line(text)}", hint=hint)
+    kind = TransientError if _TRANSIENT.search(text) else RegistryError
+    return kind(f"{reference} could not be uploaded: {one_line(text).removesuffix('.')}.", hint=hint)
 
 
 def pull_error(error: dagger.DaggerError, image: ImageName, reference: str) -> PipelineError:

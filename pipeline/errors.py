@@ -80,6 +80,20 @@ class RegistryError(PipelineError):
     exit_code = ExitCode.NETWORK
 
 
+class TransientError(RegistryError):
+    """What failed at the registry may pass by itself: it is worth trying again.
+
+    Args:
+        message: What happened; one line.
+        hint: What to do when it does not pass.
+        after: Seconds that the registry asks to wait.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", after: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.after = after
+
+
 class EngineError(PipelineError):
     """The engine could not be reached, or cannot do what the run needs."""
 

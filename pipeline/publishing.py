@@ -19,6 +19,7 @@ from pipeline.progress import Steps
 from pipeline.refs import shown
 from pipeline.registry import Manifest, Registry
 from pipeline.report import TagOutcome, TagReport
+from pipeline.retry import trying_again
 from pipeline.tagging import LatestPolicy, PlannedTag, TagKind, highest_stable
 
 _STAGES = ({TagKind.SHA, TagKind.DIRTY}, {TagKind.VERSION}, {TagKind.BRANCH}, {TagKind.LATEST})
@@ -32,7 +33,11 @@ class ImageBuilder(Protocol):
         """Build the image, so that uploading it is all that is left."""
 
     async def upload(self, reference: str) -> str:
-        """Upload the image under a reference by tag and return its manifest's digest."""
+        """Upload the image under a reference by tag and return its manifest's digest.
+
+        Raises:
+            TransientError: It may pass by itself; the upload is tried again.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class _Publication:
     async def uploaded(self, builder: ImageBuilder) -> Manifest:
         """Upload the image under the commit's tag and read its manifest back."""
         primary = self.plan.tags.primary
-        digest = await builder.upload(self.registry.image.tagged(primary.name))
+        digest = await trying_again(lambda: builder.upload(self.registry.image.tagged(primary.name)))
         self.reports[primary.name] = self._told(primary, TagOutcome.WRITTEN)
         with self._saying_what_is_done():
             manifest = await self.registry.manifest(digest)

@@ -17,10 +17,11 @@ import anyio
 import httpx
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.credentials import Credentials, RegistryAuth, access_hint
-from pipeline.errors import AuthError, RegistryError
+from pipeline.credentials import Credentials, RegistryAuth, access_hint, is_transient, seconds_to_wait
+from pipeline.errors import AuthError, RegistryError, TransientError
 from pipeline.image import DIGEST, ImageName
 from pipeline.refs import shown
+from pipeline.retry import trying_again
 
 _MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -33,6 +34,7 @@ _REQUEST_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _PAGE_SIZE = 1000
 _MOST_PAGES = 1000
+_RUN_AGAIN = "Run this again; what is written stays and is not sent twice."
 _CHANGED_ON_THE_WAY = "Something between here and the registry changes what passes."
 
 
@@ -196,7 +198,26 @@ class Registry:
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:
-        """Send one request; the one place where an answer becomes an error. 404 is left to the caller."""
+        """Send one request, again where that may help; the one place where an answer becomes an error.
+
+        404 is left to the caller. Every request may be sent twice: a manifest that is written again is the same one.
+        """
+
+        async def attempt() -> httpx.Response:
+            return await self._attempt(method, url, what=what, accept=accept, content=content, headers=headers)
+
+        return await trying_again(attempt)
+
+    async def _attempt(
+        self,
+        method: str,
+        url: str,
+        *,
+        what: str,
+        accept: bool,
+        content: bytes | None,
+        headers: dict[str, str] | None,
+    ) -> httpx.Response:
         all_headers = dict(headers or {}) | ({"Accept": ", ".join(_MANIFEST_TYPES)} if accept else {})
         try:
             with anyio.fail_after(_REQUEST_SECONDS):
@@ -204,13 +225,19 @@ class Registry:
         except (TimeoutError, httpx.TimeoutException) as error:
             msg = f"{self.image.registry} did not answer in time for {what}."
             raise RegistryError(msg, hint="Check the network, and run this again.") from error
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            if isinstance(error, httpx.ConnectError):
+                raise self._unreachable(what, error) from error
+            msg = f"{self.image.registry} dropped the connection for {what}: {str(error) or type(error).__name__}."
+            raise TransientError(msg, hint=_RUN_AGAIN) from error
         except httpx.HTTPError as error:
-            msg = f"{self.image.registry} could not be reached for {what}: {str(error) or type(error).__name__}."
-            raise RegistryError(
-                msg, hint="Check --registry and the network. A local one: `lr-ci registry up`."
-            ) from error
+            raise self._unreachable(what, error) from error
         _raise_for(response, self.image, what)
         return response
+
+    def _unreachable(self, what: str, error: httpx.HTTPError) -> RegistryError:
+        msg = f"{self.image.registry} could not be reached for {what}: {str(error) or type(error).__name__}."
+        return RegistryError(msg, hint="Check --registry and the network. A local one: `lr-ci registry up`.")
 
 
 @asynccontextmanager
@@ -279,7 +306,9 @@ def _raise_for(response: httpx.Response, image: ImageName, what: str) -> None:
         hint = access_hint(image) if given else "Give --token env:NAME, the variable that holds a token or password."
         raise AuthError(msg, hint=hint)
     msg = f"{image.registry} answered HTTP {status} for {what}{_because(response)}."
-    raise RegistryError(msg, hint="Run this again; what is written stays and is not sent twice.")
+    if is_transient(status):
+        raise TransientError(msg, hint=_RUN_AGAIN, after=seconds_to_wait(response))
+    raise RegistryError(msg, hint=_RUN_AGAIN)
 
 
 def _because(response: httpx.Response) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from pipeline.errors import BuildError
+from pipeline.errors import BuildError, TransientError
 from pipeline.labels import oci_labels
 from pipeline.planning import RunPlan
 
@@ -101,6 +101,8 @@ class Builder:
         auth: User and password.
         files: What the image holds.
         during_build: Runs while the image is built.
+        fails: Whether it cannot be built.
+        upload_fails: How many uploads fail by what may pass by itself.
         calls: What was asked of it.
     """
 
@@ -110,6 +112,7 @@ class Builder:
     files: tuple[bytes, ...] = (b"base", b"app")
     during_build: Callable[[], Awaitable[None]] | None = None
     fails: bool = False
+    upload_fails: int = 0
     calls: list[str] = field(default_factory=list)
 
     @property
@@ -135,6 +138,10 @@ class Builder:
 
     async def upload(self, reference: str) -> str:
         self.calls.append(f"upload {reference}")
+        if self.upload_fails > 0:
+            self.upload_fails -= 1
+            msg = "short read."
+            raise TransientError(msg)
         repository, tag = reference.removeprefix(f"{self.plan.image.registry}/").split(":")
         headers = {"User-Agent": BUILDER_AGENT}
         with httpx.Client(base_url=self.url, auth=self.auth, trust_env=False, headers=headers) as client:

@@ -195,8 +195,14 @@ async def test_a_token_service_that_fails_is_told(guarded: Server, token_service
     with pytest.raises(RegistryError, match=r"token service of .* HTTP 502"):
         await _ask(guarded)
     token_service.handler = lambda _: DROP
-    with pytest.raises(RegistryError, match="could not be reached"):
+    with pytest.raises(RegistryError, match="dropped the connection"):
         await _ask(guarded)
+
+
+async def test_a_token_service_that_fails_once_is_asked_again(guarded: Server, token_service: Server) -> None:
+    answers = iter([Answer(503), DROP, as_json({"token": TOKEN})])
+    token_service.handler = lambda _: next(answers)
+    assert await _ask(guarded) == DIGEST
 
 
 async def test_a_token_service_without_tls_elsewhere_is_sent_nothing() -> None:

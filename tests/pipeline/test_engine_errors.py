@@ -6,7 +6,7 @@ import pytest
 from dagger._exceptions import QueryErrorValue
 
 from pipeline.engine_errors import build_error, pull_error, upload_error
-from pipeline.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError
+from pipeline.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError, TransientError
 from tests.pipeline.samples import IMAGE
 
 REFERENCE = IMAGE.tagged("sha-9c68c4a")
@@ -98,19 +98,23 @@ def test_a_registry_that_refuses_is_an_auth_error_with_the_way_out(text: str) ->
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "transient"),
     [
-        "short read: expected 10485760 bytes but got 0: unexpected EOF",
-        "short read: expected 403 bytes but got 0: unexpected EOF",
-        "short read: expected 1024 bytes but got 401: unexpected EOF",
-        "unexpected status from HEAD request to https://ghcr.io/v2/a/b/blobs/x: 502 Bad Gateway",
-        "unexpected status from PUT request to http://localhost:403/v2/a/b/blobs/x: 503 Service Unavailable",
-        'failed to do request: Put "https://ghcr.io/v2/": dial tcp: lookup ghcr.io: no such host',
+        ("short read: expected 10485760 bytes but got 0: unexpected EOF", True),
+        ("short read: expected 403 bytes but got 0: unexpected EOF", True),
+        ("short read: expected 1024 bytes but got 401: unexpected EOF", True),
+        ("unexpected status from HEAD request to https://ghcr.io/v2/a/b/blobs/x: 502 Bad Gateway", True),
+        ("unexpected status from PUT request to http://localhost:403/v2/a/b/blobs/x: 503 Service Unavailable", True),
+        ("unexpected status from POST request to https://ghcr.io/v2/a/b/blobs/x: 429 Too Many Requests", True),
+        ('failed to do request: Put "https://ghcr.io/v2/": read tcp 1.2.3.4: connection reset by peer', True),
+        ('failed to do request: Put "https://ghcr.io/v2/": dial tcp: lookup ghcr.io: no such host', False),
+        ("unexpected status from PUT request to https://ghcr.io/v2/a/b/manifests/x: 400 Bad Request", False),
     ],
 )
-def test_any_other_failure_to_upload_can_be_tried_again(text: str) -> None:
+def test_any_other_failure_to_upload_can_be_tried_again(text: str, *, transient: bool) -> None:
     error = upload_error(_engine_says(text), IMAGE, REFERENCE)
     assert isinstance(error, RegistryError)
+    assert isinstance(error, TransientError) is transient
     assert REFERENCE in error.message
     assert "again" in error.hint
 

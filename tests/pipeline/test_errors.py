@@ -14,6 +14,7 @@ EXIT_CODES = {
     errors.VerificationError: 3,
     errors.AuthError: 4,
     errors.RegistryError: 5,
+    errors.TransientError: 5,
     errors.EngineError: 5,
     errors.GuardError: 6,
     errors.CollisionError: 6,

@@ -19,6 +19,7 @@ LAYERS = (
     ("tagging", "checkout"),
     ("image",),
     ("refs",),
+    ("retry",),
     ("errors", "concurrency", "output", "expectation"),
 )
 # Where a module of one layer needs its neighbour.
@@ -34,6 +35,7 @@ EFFECTS = {
     "registry": {"httpx", "anyio", "pydantic"},
     "credentials": {"httpx", "pydantic", "typing_extensions"},
     "concurrency": {"anyio"},
+    "retry": {"anyio"},
 }
 # Parts of the standard library that reach out of the process.
 OUTWARD = {"os", "subprocess", "socket", "urllib", "http", "shutil", "tempfile", "asyncio", "pathlib", "ssl", "sys"}

@@ -400,6 +400,34 @@ class TestAnIndex:
 UNAVAILABLE = Answer(503, b"<html>Service Unavailable</html>", {"Content-Type": "text/html"})
 
 
+class TestFailuresThatPass:
+    @pytest.mark.parametrize("after", [False, True])
+    @pytest.mark.parametrize("fault", [UNAVAILABLE, DROP, Answer(429, headers={"Retry-After": "0"})])
+    async def test_nobody_needs_to_run_it_again(self, registry: RunningRegistry, fault: Answer, *, after: bool) -> None:
+        faults = [Fault(method, ".*", fault, times=3, after=after) for method in ("GET", "HEAD", "PUT")]
+        with proxy(registry.url, *faults) as front:
+            bench = Bench(registry, front.host)
+            published = await bench.publish(bench.plan(RELEASE))
+        assert _outcomes(published) == {"sha-9c68c4a": WRITTEN, "v1.2.3": WRITTEN, "latest": WRITTEN}
+        assert set(bench.digests().values()) == {published.digest}
+
+    async def test_an_upload_that_may_pass_is_tried_again(self, bench: Bench) -> None:
+        plan = bench.plan()
+        builder = bench.builder(plan)
+        builder.upload_fails = 3
+        published = await bench.publish(plan, builder)
+        assert builder.calls == ["build", *[f"upload {bench.host}/{REPOSITORY}:sha-9c68c4a"] * 4]
+        assert published.built
+
+    async def test_an_upload_that_does_not_pass_is_told(self, bench: Bench) -> None:
+        plan = bench.plan()
+        builder = bench.builder(plan)
+        builder.upload_fails = 4
+        with pytest.raises(RegistryError, match=r"short read\. Tried 4 times\."):
+            await bench.publish(plan, builder)
+        assert bench.digests() == {}
+
+
 class TestHalfWay:
     @pytest.mark.parametrize("fault", [UNAVAILABLE, DROP, Answer(429, headers={"Retry-After": "1"})])
     @pytest.mark.parametrize(
@@ -412,7 +440,7 @@ class TestHalfWay:
     async def test_it_says_what_is_written_and_a_second_run_finishes(
         self, registry: RunningRegistry, tag: str, done: list[str], missing: list[str], fault: Answer
     ) -> None:
-        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}{re.escape(tag)}", fault, times=1)) as front:
+        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}{re.escape(tag)}", fault, times=4)) as front:
             bench = Bench(registry, front.host)
             plan = bench.plan(RELEASE)
             with pytest.raises(RegistryError) as caught:
@@ -426,7 +454,7 @@ class TestHalfWay:
         assert set(bench.digests().values()) == {published.digest}
 
     async def test_a_write_whose_answer_was_lost_is_found_by_the_next_run(self, registry: RunningRegistry) -> None:
-        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}latest", DROP, after=True)) as front:
+        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}latest", DROP, times=4, after=True)) as front:
             bench = Bench(registry, front.host)
             plan = bench.plan(RELEASE)
             with pytest.raises(RegistryError, match=r"not written: latest\."):
@@ -435,7 +463,7 @@ class TestHalfWay:
         assert _outcomes(published) == {"sha-9c68c4a": PRESENT, "v1.2.3": PRESENT, "latest": PRESENT}
 
     async def test_an_upload_that_cannot_be_read_back_says_so(self, registry: RunningRegistry) -> None:
-        with proxy(registry.url, Fault("GET", f"{MANIFESTS}sha256:.*", UNAVAILABLE)) as front:
+        with proxy(registry.url, Fault("GET", f"{MANIFESTS}sha256:.*", UNAVAILABLE, times=4)) as front:
             bench = Bench(registry, front.host)
             with pytest.raises(RegistryError, match="HTTP 503") as caught:
                 await bench.publish(bench.plan())
@@ -453,7 +481,7 @@ class TestHalfWay:
     async def test_a_registry_that_does_not_answer_is_told_before_anything_is_built(
         self, registry: RunningRegistry
     ) -> None:
-        with proxy(registry.url, Fault("GET", "/v2/", UNAVAILABLE)) as front:
+        with proxy(registry.url, Fault("GET", "/v2/", UNAVAILABLE, times=4)) as front:
             bench = Bench(registry, front.host)
             builder = bench.builder(bench.plan())
             with pytest.raises(RegistryError, match="HTTP 503"):

@@ -194,8 +194,57 @@ async def test_a_host_that_has_no_address_is_told() -> None:
 
 async def test_a_dropped_connection_is_told() -> None:
     async with _standing_in(_always(DROP)) as registry:
-        with pytest.raises(RegistryError, match="could not be reached"):
+        with pytest.raises(RegistryError, match=r"dropped the connection for .*Tried 4 times\."):
             await registry.manifest("x")
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
+@pytest.mark.parametrize("failure", [DROP, *map(Answer, (408, 429, 500, 502, 503, 504))], ids=lambda one: one.status)
+async def test_what_passes_by_itself_is_tried_again(failure: Answer, method: str, times: int) -> None:
+    good = Answer(200, IMAGE.manifest, {"Content-Type": MANIFEST, "Docker-Content-Digest": IMAGE.digest})
+    answers = iter([*[failure] * times, good])
+    with serving(lambda _: next(answers)) as server:
+        async with _opened(server.host) as registry:
+            match method:
+                case "GET":
+                    assert await registry.manifest("x") == _manifest(IMAGE.manifest)
+                case "HEAD":
+                    assert await registry.digest_of("x") == IMAGE.digest
+                case _:
+                    assert await registry.put_tag("x", _manifest(IMAGE.manifest)) == IMAGE.digest
+    assert server.lines() == [f"{method} {MANIFESTS}/x"] * (times + 1)
+    assert {request.body for request in server.asked} == {IMAGE.manifest if method == "PUT" else b""}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413])
+async def test_what_does_not_pass_by_itself_fails_at_once(status: int) -> None:
+    with serving(_always(Answer(status))) as server:
+        async with _opened(server.host) as registry:
+            with suppress(PipelineError):
+                await registry.manifest("x")
+    assert len(server.asked) == 1
+
+
+async def test_a_registry_that_asks_for_a_wait_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("pipeline.retry.anyio.sleep", sleep)
+    answers = iter([Answer(429, headers={"Retry-After": "7"}), Answer(503, headers={"Retry-After": "soon"}), Answer()])
+    async with _standing_in(lambda _: next(answers)) as registry:
+        await registry.check_access()
+    assert slept == [7.0, 0.0]
+
+
+async def test_a_longer_wait_than_a_person_would_is_not_waited_for() -> None:
+    with serving(_always(Answer(429, headers={"Retry-After": "3600"}))) as server:
+        async with _opened(server.host) as registry:
+            with pytest.raises(RegistryError, match="HTTP 429"):
+                await registry.check_access()
+    assert len(server.asked) == 1
 
 
 async def test_a_body_that_ends_early_is_told() -> None:
