@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -160,7 +161,13 @@ async def open_session(
         observer: Told what happens.
         mirrors: Registries that are asked in place of others.
         workdir: Where relative paths of the caller's machine start.
+
+    Raises:
+        QueryFailedError: It cannot work on this machine; the message says why and what else there is.
     """
+    if os.geteuid() != 0:
+        msg = "the embedded engine builds as root only"
+        raise QueryFailedError(msg, hint="Run it as root, or use a Dagger engine.")
     with open_workspace(folder) as workspace:
         storage = Storage.prepare(folder, workspace.own, mirrors)
         buildah = Buildah(workspace, storage)

@@ -21,6 +21,7 @@ from ci.engine.served.services import HostService
 from ci.engine.session import Session
 
 _LONG = 3600.0
+_UNKNOWN_USER = re.compile(r"unauthorized|authentication required", re.IGNORECASE)
 _DENIED = re.compile(r"unauthorized|authentication required|denied|no basic auth credentials", re.IGNORECASE)
 _OCI = "OCIMediaTypes"
 
@@ -115,16 +116,17 @@ async def _push(session: Session, image: OciImage, name: ImageName, auths: dict[
 
 
 def _refused(name: ImageName, reason: str, *, known: bool) -> QueryFailedError:
-    """Say what the registry said, in the words a Dagger engine has for missing and for wrong credentials."""
-    if not _DENIED.search(reason):
-        return QueryFailedError(f"failed to publish {name}: {reason}")
-    if known:
-        return QueryFailedError(f"failed to publish {name}: 401 Unauthorized: {reason}")
-    msg = (
-        f"failed to publish {name}: push access denied, repository does not exist or may require authorization: "
-        f"no basic auth credentials: {reason}"
-    )
-    return QueryFailedError(msg)
+    """Say what the registry said, in the words that a Dagger engine has for missing and for wrong credentials."""
+    if not known and _DENIED.search(reason):
+        reason = (
+            "push access denied, repository does not exist or may require authorization: "
+            f"no basic auth credentials: {reason}"
+        )
+    elif _UNKNOWN_USER.search(reason):
+        reason = f"401 Unauthorized: {reason}"
+    elif reason.endswith(": EOF"):
+        reason = f"{reason.removesuffix('EOF')}unexpected EOF"
+    return QueryFailedError(f"failed to publish {name}: {reason}")
 
 
 async def _reached(session: Session, name: ImageName, service: Call | None) -> ImageName:
