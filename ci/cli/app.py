@@ -53,7 +53,7 @@ def _root(
 def main() -> None:
     """Run the command that the arguments name, and leave with its exit code."""
     try:
-        answer = app(standalone_mode=False)
+        answer = app(prog_name="lr-ci", standalone_mode=False)
     except typer.TyperException as error:
         sys.exit(_refuse(error))
     sys.exit(answer if isinstance(answer, int) else 0)
