@@ -225,19 +225,15 @@ class Registry:
         except (TimeoutError, httpx.TimeoutException) as error:
             msg = f"{self.image.registry} did not answer in time for {what}."
             raise RegistryError(msg, hint="Check the network, and run this again.") from error
-        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
-            if isinstance(error, httpx.ConnectError):
-                raise self._unreachable(what, error) from error
+        except (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError) as error:
             msg = f"{self.image.registry} dropped the connection for {what}: {str(error) or type(error).__name__}."
             raise TransientError(msg, hint=_RUN_AGAIN) from error
         except httpx.HTTPError as error:
-            raise self._unreachable(what, error) from error
+            msg = f"{self.image.registry} could not be reached for {what}: {str(error) or type(error).__name__}."
+            hint = "Check --registry and the network. A local one: `lr-ci registry up`."
+            raise RegistryError(msg, hint=hint) from error
         _raise_for(response, self.image, what)
         return response
-
-    def _unreachable(self, what: str, error: httpx.HTTPError) -> RegistryError:
-        msg = f"{self.image.registry} could not be reached for {what}: {str(error) or type(error).__name__}."
-        return RegistryError(msg, hint="Check --registry and the network. A local one: `lr-ci registry up`.")
 
 
 @asynccontextmanager
