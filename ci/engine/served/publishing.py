@@ -23,6 +23,7 @@ from ci.engine.session import Session
 _LONG = 3600.0
 _UNKNOWN_USER = re.compile(r"unauthorized|authentication required", re.IGNORECASE)
 _DENIED = re.compile(r"unauthorized|authentication required|denied|no basic auth credentials", re.IGNORECASE)
+_STATUS = re.compile(r"\b([45]\d\d) \(([A-Z][A-Za-z '-]+)\)")
 _OCI = "OCIMediaTypes"
 
 
@@ -116,7 +117,8 @@ async def _push(session: Session, image: OciImage, name: ImageName, auths: dict[
 
 
 def _refused(name: ImageName, reason: str, *, known: bool) -> QueryFailedError:
-    """Say what the registry said, in the words that a Dagger engine has for missing and for wrong credentials."""
+    """Say what the registry said, in a Dagger engine's words where a caller may look for them."""
+    reason = _STATUS.sub(r"\g<1> \g<2>", reason)
     if not known and _DENIED.search(reason):
         reason = (
             "push access denied, repository does not exist or may require authorization: "

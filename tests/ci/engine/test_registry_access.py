@@ -3,14 +3,18 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import dagger
 import httpx
 import pytest
+from anyio.abc import SocketStream
 
 from tests.ci.engine.conftest import Opened
-from tests.registry_fixtures import PASSWORD, USER, RunningRegistry
+from tests.registry_fixtures import PASSWORD, USER, RunningRegistry, free_port
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry]
 
@@ -105,3 +109,38 @@ async def test_credentials_are_gone_after_the_push(engine: Opened, registry_with
                 content = path.read_bytes()
                 assert encoded.encode() not in content
                 assert PASSWORD.encode() not in content
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[str]:
+    """Serve one answer to everything; none at all where it is empty."""
+
+    async def handle(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            if answer:
+                await stream.send(answer)
+
+    port = free_port()
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, handle)
+        yield f"127.0.0.1:{port}"
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            "503 Service Unavailable",
+        ),
+        (b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", "502 Bad Gateway"),
+        (b"", "unexpected EOF"),
+    ],
+)
+async def test_what_passes_is_said_so_that_it_can_be_told(engine: Opened, answer: bytes, said: str) -> None:
+    async with answering(answer) as host:
+        with pytest.raises(dagger.QueryError, match=said):
+            await container(engine).publish(f"{host}/app:one")
