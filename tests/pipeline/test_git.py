@@ -4,12 +4,17 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dagger
 import pytest
 
-from pipeline.checkout import Commit
+from pipeline.checkout import Checkout, Commit
 from pipeline.errors import CheckoutError
-from pipeline.git import _parse_commit_object
+from pipeline.git import _parse_commit_object, read_checkout
 from pipeline.refs import CommitSha, parse_commit
+from tests.conformance.conftest import base, dag
+from tests.registry_fixtures import shared_registry
+
+__all__ = ["base", "dag", "shared_registry"]
 
 WHEN = 1_762_180_205
 
@@ -162,3 +167,70 @@ def test_the_objects_are_let_go(repository: Repository) -> None:
     for _ in range(20):
         _parse_commit_object(repository.objects, sha)
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+
+
+@pytest.mark.engine
+@pytest.mark.registry
+class TestAnEngine:
+    """What it says of a folder of this machine, as the module asks it."""
+
+    async def _read(self, dag: dagger.Client, folder: Path) -> Checkout:
+        repository = dag.host().directory(str(folder), no_cache=True).as_git()
+        git_config = dag.host().directory(str(folder), include=[".git/config"], no_cache=True)
+        return await read_checkout(repository, git_config)
+
+    async def test_a_branch_is_read_whole(self, dag: dagger.Client, repository: Repository) -> None:
+        repository.git("remote", "add", "origin", "https://github.com/acme/links.git")
+        sha = repository.commit("Save links\n\nÜber.\n".encode())
+        repository.git("tag", "v1.2.3")
+        assert await self._read(dag, repository.folder) == Checkout(
+            head=Commit(sha=sha, message="Save links\n\nÜber.\n", time=datetime(2025, 11, 3, 14, 30, 5, tzinfo=UTC)),
+            ref="refs/heads/master",
+            origin="https://github.com/acme/links.git",
+        )
+
+    async def test_a_detached_head_has_the_version_tags_that_name_it(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        repository.commit(b"First\n")
+        repository.git("tag", "v1.0.0")
+        repository.commit(b"Second\n")
+        repository.git("tag", "v1.1.0")
+        repository.git("tag", "-a", "v1.1.0+annotated", "-m", "Release")
+        repository.git("tag", "nightly")
+        repository.git("checkout", "--quiet", "--detach")
+        checkout = await self._read(dag, repository.folder)
+        assert (checkout.ref, checkout.tags) == (None, ("v1.1.0", "v1.1.0+annotated"))
+        assert checkout.origin is None
+
+    async def test_what_is_not_committed_is_dirty_but_what_is_ignored_is_not(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        for name in ("kept", "changed", "removed", ".gitignore"):
+            (repository.folder / name).write_text("ignored\n")
+        repository.git("add", ".")
+        repository.commit(b"First\n")
+        assert (await self._read(dag, repository.folder)).dirty == ()
+        (repository.folder / "changed").write_text("two\n")
+        (repository.folder / "removed").unlink()
+        (repository.folder / "ignored").write_text("")
+        (repository.folder / "added").write_text("")
+        assert (await self._read(dag, repository.folder)).dirty == ("added", "changed", "removed")
+
+    async def test_a_packed_history_is_read(self, dag: dagger.Client, repository: Repository) -> None:
+        repository.commit(b"First\n")
+        sha = repository.commit(b"Second\n")
+        repository.git("gc", "--quiet")
+        assert (await self._read(dag, repository.folder)).head.sha == sha
+
+    async def test_a_repository_without_a_commit_is_an_error_of_ours(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        with pytest.raises(CheckoutError, match="Git could not say") as caught:
+            await self._read(dag, repository.folder)
+        assert "\n" not in caught.value.message
+
+    async def test_a_folder_outside_git_is_an_error_of_ours(self, dag: dagger.Client, tmp_path: Path) -> None:
+        (tmp_path / "plain").mkdir()
+        with pytest.raises(CheckoutError, match="Git could not say"):
+            await self._read(dag, tmp_path / "plain")
