@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.errors import UsageError
 from pipeline.report import BuildReport, PlanReport, TagOutcome
@@ -52,6 +52,6 @@ def report_table(report: BuildReport) -> Table:
     table.add_column("tag", overflow="fold")
     table.add_column("outcome", overflow="fold")
     for tag in report.tags:
-        why = f": {escape(tag.reason)}" if tag.reason else ""
-        table.add_row(escape(tag.name), f"[{_STYLES[tag.outcome]}]{tag.outcome}[/]{why}")
+        outcome = Text(tag.outcome, _STYLES[tag.outcome])
+        table.add_row(Text(tag.name), Text.assemble(outcome, f": {tag.reason}" if tag.reason else ""))
     return table

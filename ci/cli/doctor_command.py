@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ci.cli import options
 from ci.cli.answers import print_answer
@@ -13,7 +13,7 @@ from ci.cli.running import run_command
 from ci.doctor import Health, examine
 from pipeline.errors import EngineError
 
-_MARKS = {Health.OK: "[green]ok[/]", Health.MISSING: "[yellow]missing[/]", Health.BROKEN: "[red]broken[/]"}
+_STYLES = {Health.OK: "green", Health.MISSING: "yellow", Health.BROKEN: "red"}
 
 
 def register(app: typer.Typer) -> None:
@@ -33,8 +33,8 @@ def doctor(*, json: options.Json = False, debug: options.Debug = False) -> None:
             for column in ("what", "health", "found", "remedy"):
                 table.add_column(column, overflow="fold")
             for finding in report.findings:
-                found, remedy = escape(finding.found), escape(finding.remedy)
-                table.add_row(finding.what, _MARKS[finding.health], found, remedy)
+                health = Text(finding.health, _STYLES[finding.health])
+                table.add_row(finding.what, health, Text(finding.found), Text(finding.remedy))
             answer_console().print(table)
         if not report.ready:
             msg = "Nothing here can build: there is neither a Dagger engine nor what the embedded one needs."
