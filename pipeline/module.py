@@ -166,7 +166,7 @@ class BackendPipeline:
     ) -> str:
         """Build the image, publish it under all its tags, and print exactly its digest."""
         plan = await self._plan(ref, sha, latest)
-        login = _login(plan, username, token)
+        login = await _login(plan, username, token)
         return (await self._publish(plan, login, registry_service, allow_dirty=allow_dirty)).digest
 
     @_shown(cache="never")
@@ -183,7 +183,7 @@ class BackendPipeline:
     ) -> Publication:
         """Do what build-and-push does, and answer with all of it: chain digest, tags, report or summary."""
         plan = await self._plan(ref, sha, latest)
-        login = _login(plan, username, token)
+        login = await _login(plan, username, token)
         report = await self._publish(plan, login, registry_service, allow_dirty=allow_dirty)
         return Publication(  # type: ignore[call-arg] # object_type makes it a dataclass behind mypy's back
             digest=report.digest,
@@ -212,7 +212,7 @@ class BackendPipeline:
     ) -> str:
         """Pull the published image by digest, run it, and say what it answered."""
         plan = await self._plan(ref, sha, LatestPolicy.AUTO)
-        login = _login(plan, username, token)
+        login = await _login(plan, username, token)
         access = await _api_access(login, registry_service)
         wanted = digest or await find_digest(plan.image, plan.tags.primary.name, access)
         defaults = Expectation()
@@ -242,17 +242,21 @@ class BackendPipeline:
         return Source(self.source, self.dockerfile, self.platform)
 
 
-def _login(plan: RunPlan, username: str | None, token: dagger.Secret | None) -> Login | None:
+async def _login(plan: RunPlan, username: str | None, token: dagger.Secret | None) -> Login | None:
+    if token is None:
+        return None
     owner = plan.image.repository.partition("/")[0]
-    return None if token is None else Login(username or owner, token)
+    # A file or a command ends with a newline, which engines take for a part of the password.
+    text = await token.plaintext()
+    secret = token if text == text.strip() else dag.set_secret("registry-token", text.strip())
+    return Login(username or owner, secret)
 
 
 async def _api_access(login: Login | None, service: dagger.Service | None) -> RegistryAccess:
     """Say how this process, inside the engine, reaches the registry's HTTP API."""
     credentials = None
     if login is not None:
-        password = await login.secret.plaintext()
-        credentials = Credentials(username=login.username, password=SecretStr(password.strip()))
+        credentials = Credentials(username=login.username, password=SecretStr(await login.secret.plaintext()))
     if service is None:
         return RegistryAccess(credentials)
     await service.start()

@@ -1,0 +1,236 @@
+"""The module's functions against an engine and a registry, called as `dagger call` does it.
+
+Outside of the runtime nobody applies `DefaultPath` and `Ignore`: `module_of` does, from the same annotations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import dagger
+import pytest
+from dagger import DefaultPath, Ignore, dag
+from dagger.mod._exceptions import FunctionError
+
+from ci.base_images import prepare_base_images
+from ci.engine import Mirror
+from ci.engine.events import Event, StepStarted
+from ci.engine_choice import EngineKind
+from ci.sessions import open_session
+from pipeline.labels import REVISION, SOURCE, TITLE, VERSION
+from pipeline.module import BackendPipeline
+from pipeline.report import BuildReport, PlanReport
+from tests.acceptance.command import ROOT
+from tests.acceptance.conftest import lr_ci
+from tests.acceptance.published import Image, uploaded, writes
+from tests.acceptance.workspace import Workspace
+from tests.registry_fixtures import PASSWORD, USER, RunningRegistry
+
+__all__ = ["lr_ci"]
+
+pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.build]
+
+Work = list[str]
+"""What the embedded engine has done so far, a line a step."""
+
+
+@pytest.fixture(scope="module")
+async def work(engine_kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Work]:
+    """An open session, and what is done in it."""
+    steps: Work = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, StepStarted):
+            steps.append(event.label)
+
+    kind, mirrors = EngineKind(engine_kind), []
+    with pytest.MonkeyPatch.context() as patch:
+        if kind is EngineKind.EMBEDDED:
+            patch.setenv("XDG_CACHE_HOME", str(request.getfixturevalue("lr_ci").cache))
+            found = await prepare_base_images(ROOT / "backend" / "Dockerfile", steps.append)
+            mirrors = [Mirror(registry=mirror.prefix, location=mirror.location) for mirror in found]
+        async with open_session(kind, note, mirrors):
+            yield steps
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A repository with the backend; not to be changed."""
+    return Workspace.with_backend(tmp_path_factory.mktemp("module") / "repository")
+
+
+@pytest.fixture
+def checkout(origin: Workspace, tmp_path: Path, work: Work) -> Workspace:
+    """A repository of the test's own."""
+    work.clear()
+    return origin.copy(tmp_path / "repository")
+
+
+def module_of(checkout: Workspace, **options: Any) -> Any:
+    """Construct the module as the runtime does for a call in this checkout."""
+    given: dict[str, Any] = {}
+    for name, hint in get_type_hints(BackendPipeline, include_extras=True).items():
+        metadata = getattr(hint, "__metadata__", ())
+        path = next((each.from_context for each in metadata if isinstance(each, DefaultPath)), None)
+        if path is None:
+            continue
+        ignored = next((list(each.patterns) for each in metadata if isinstance(each, Ignore)), [])
+        # Each `dagger call` is a session of its own, in which nothing is known of the folder yet.
+        directory = dag.host().directory(f"{checkout.folder}{path}", exclude=ignored, no_cache=True)
+        given[name] = directory.as_git() if name == "repo" else directory
+    return BackendPipeline(**(given | options))
+
+
+def service(registry: RunningRegistry) -> dagger.Service:
+    """Return the registry as `--registry-service tcp://localhost:PORT` gives it."""
+    port = registry.settings.port
+    return dag.host().service([dagger.PortForward(backend=port, frontend=port)])
+
+
+async def test_plan_says_what_would_be_tagged(checkout: Workspace) -> None:
+    plan = PlanReport.model_validate_json(await module_of(checkout).plan(), strict=True)
+
+    assert plan.image == "ghcr.io/linkradar/lr-backend"
+    assert plan.tags == (f"sha-{checkout.short}", "master")
+    assert plan.commit.sha == checkout.head
+    assert plan.commit.message == "Keep links\n\nAll of them.\n"
+    assert plan.commit.time is not None
+    assert plan.commit.time.isoformat() == "2025-11-03T12:00:00+00:00"
+    assert plan.commit.url == f"https://github.com/LinkRadar/linkradar/commit/{checkout.head}"
+    assert plan.dirty == ()
+
+
+async def test_build_gives_the_labelled_container(checkout: Workspace) -> None:
+    container = await module_of(checkout).build()
+
+    assert await container.label(TITLE) == "LinkRadar Backend"
+    assert await container.label(REVISION) == checkout.head
+    assert await container.label(VERSION) == f"sha-{checkout.short}"
+    assert await container.label(SOURCE) == "https://github.com/LinkRadar/linkradar"
+    assert (await container.with_exec(["bin/rails", "--version"]).stdout()).startswith("Rails 6.1.")
+
+
+async def test_build_and_push_answers_with_the_digest_that_all_tags_name(
+    checkout: Workspace, registry: RunningRegistry
+) -> None:
+    digest = await module_of(checkout, registry=registry.host).build_and_push(registry_service=service(registry))
+
+    image = Image(registry)
+    assert image.tags() == {f"sha-{checkout.short}", "master"}
+    assert {image.digest(tag) for tag in image.tags()} == {digest}
+
+
+async def test_publish_gives_all_of_it_and_verify_finds_it_fit(checkout: Workspace, registry: RunningRegistry) -> None:
+    module = module_of(checkout, registry=registry.host)
+    publication = await module.publish(registry_service=service(registry))
+
+    image = Image(registry)
+    assert publication.digest == image.digest("master")
+    assert publication.image == image.name
+    assert publication.tags == [f"sha-{checkout.short}", "master"]
+    assert publication.references == [f"{image.name}:{tag}" for tag in publication.tags]
+    report = BuildReport.model_validate_json(await publication.report().contents(), strict=True, extra="forbid")
+    assert report.built
+    assert report.digest == publication.digest
+    assert publication.digest in publication.summary()
+
+    reference, version, answer = (await module.verify(registry_service=service(registry))).splitlines()
+    assert reference == f"{image.name}@{publication.digest}"
+    assert version.startswith("bin/rails --version: Rails 6.1.")
+    assert answer == "/up: 200"
+
+
+async def test_a_detached_head_on_a_version_releases_what_the_branch_built(
+    checkout: Workspace, registry: RunningRegistry, work: Work
+) -> None:
+    built = await module_of(checkout, registry=registry.host).build_and_push(registry_service=service(registry))
+    layers = uploaded(registry.requests())
+    checkout.git("tag", "--annotate", "--message", "The first", "v0.1.1")
+    checkout.git("tag", "not-a-version")
+    checkout.git("checkout", "--quiet", "--detach")
+    work.clear()
+
+    publication = await module_of(checkout, registry=registry.host).publish(registry_service=service(registry))
+
+    assert publication.digest == built
+    assert publication.tags == [f"sha-{checkout.short}", "v0.1.1", "latest"]
+    assert {Image(registry).digest(tag) for tag in publication.tags} == {built}
+    assert uploaded(registry.requests()) == layers
+    assert not json.loads(await publication.report().contents())["built"]
+    assert not [step for step in work if "build" in step.lower()]
+
+
+async def test_a_detached_head_elsewhere_asks_for_the_ref(checkout: Workspace) -> None:
+    checkout.git("checkout", "--quiet", "--detach")
+
+    with pytest.raises(FunctionError, match=f"HEAD is detached at {checkout.short}.*\n.*--ref refs/heads/<branch>"):
+        await module_of(checkout).plan()
+
+    plan = json.loads(await module_of(checkout).plan(ref="refs/heads/feature/notes"))
+    assert plan["tags"] == [f"sha-{checkout.short}", "feature-notes"]
+
+
+async def test_a_dirty_tree_is_refused_or_gets_a_tag_of_its_own(checkout: Workspace, registry: RunningRegistry) -> None:
+    checkout.append("backend/app/models/link.rb", "\n# Not committed.\n")
+    module = module_of(checkout, registry=registry.host)
+
+    with pytest.raises(FunctionError, match=f"not what commit {checkout.short} says: backend/app/models/link.rb"):
+        await module.build_and_push(registry_service=service(registry))
+    assert writes(registry.requests()) == []
+
+    publication = await module.publish(registry_service=service(registry), allow_dirty=True)
+    assert [tag[:-8] for tag in publication.tags] == [f"sha-{checkout.short}-dirty-"]
+    assert Image(registry).tags() == set(publication.tags)
+
+
+@pytest.mark.parametrize("ending", ["", "\n"])
+async def test_a_token_opens_a_registry_that_wants_one(
+    checkout: Workspace, registry_with_auth: RunningRegistry, ending: str
+) -> None:
+    token = dag.set_secret(f"token{len(ending)}", PASSWORD + ending)
+    module = module_of(checkout, registry=registry_with_auth.host)
+
+    digest = await module.build_and_push(username=USER, token=token, registry_service=service(registry_with_auth))
+
+    assert Image(registry_with_auth).digest("master") == digest
+
+
+async def test_a_registry_that_wants_a_token_is_told_of_before_anything_is_built(
+    checkout: Workspace, registry_with_auth: RunningRegistry, work: Work
+) -> None:
+    module = module_of(checkout, registry=registry_with_auth.host)
+
+    with pytest.raises(FunctionError, match=f"^{registry_with_auth.host} wants credentials .*\nGive --token env:NAME"):
+        await module.build_and_push(registry_service=service(registry_with_auth))
+
+    assert not [step for step in work if "build" in step.lower()]
+    assert writes(registry_with_auth.requests()) == []
+
+
+async def test_a_wrong_token_says_so(checkout: Workspace, registry_with_auth: RunningRegistry) -> None:
+    module = module_of(checkout, registry=registry_with_auth.host)
+    token = dag.set_secret("wrong", "not the password")
+
+    with pytest.raises(FunctionError, match="refuses these credentials") as caught:
+        await module.build_and_push(username=USER, token=token, registry_service=service(registry_with_auth))
+
+    assert "not the password" not in str(caught.value)
+
+
+async def test_a_failing_command_ends_the_message(checkout: Workspace, registry: RunningRegistry) -> None:
+    checkout.write("backend/Dockerfile", "FROM debian:bookworm-slim\nRUN echo the reason >&2 && exit 23\n")
+    checkout.commit("Break the build")
+    module = module_of(checkout, registry=registry.host)
+
+    with pytest.raises(FunctionError, match=r"(?s)`echo the reason >&2 && exit 23` exited with 23: the reason$"):
+        await module.build_and_push(registry_service=service(registry))
+
+    assert writes(registry.requests()) == []
+
+
+async def test_a_missing_dockerfile_is_named(checkout: Workspace) -> None:
+    with pytest.raises(FunctionError, match=r"There is no 'Other\.dockerfile' in the source folder"):
+        await module_of(checkout, dockerfile="Other.dockerfile").build()
