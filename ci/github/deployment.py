@@ -125,7 +125,7 @@ class Deployment:
         before, begin, rest = previous.partition(self.marker)
         ours, _, after = rest.partition(_END) if begin else ("", "", "")
         ticked = {found["item"] for found in _TICKED.finditer(ours)} if keep_ticks else set()
-        return before + self._part(ticked) + after
+        return before + self._part(ticked).removesuffix("\n") + (after or "\n")
 
     @property
     def _marked(self) -> bool:

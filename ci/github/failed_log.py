@@ -20,7 +20,7 @@ _LONGEST_TAIL = 48 * 1024
 _ERROR = re.compile(r"^\s*(?:error|Error|ERROR): (?:FunctionError: )?(?P<message>\S.*)$")
 _HIDDEN = "***"
 _SECRETS = re.compile(
-    r"\bgh[a-z]_[A-Za-z0-9_.-]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]{20,}"
+    r"\bgh[a-z]_[A-Za-z0-9_.-]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\beyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_.-]{20,}"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)|(?i:(?<=authorization: )(?:(?:basic|bearer|token) )?\S+)"
 )
 _SECRET_VARIABLES = ("GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")

@@ -36,7 +36,7 @@ def read_report(path: Path) -> BuildReport:
         report = BuildReport.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "it"
+        field = ".".join(map(str, first["loc"])) or "the whole"
         msg = f"{where} is not a build report: {field}: {first['msg']}."
         raise UsageError(msg, hint="Give the file that `lr-ci build-and-push --report FILE` wrote.") from None
     check_report(report, where)
