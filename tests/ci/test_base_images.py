@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -181,10 +180,10 @@ async def test_debian_is_made_here_where_the_hub_is_out_of_reach(tmp_path: Path,
     assert (await status(RegistrySettings())).repositories == 1
     url = f"http://localhost:{own_port}/v2/{HUB}/library/debian/manifests/bookworm-slim"
     async with httpx.AsyncClient(trust_env=False) as client:
-        assert (await client.head(url)).status_code == 200
+        # Without this header the registry hides OCI manifests.
+        accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+        assert (await client.head(url, headers=accept)).status_code == 200
 
     told.clear()
-    start = time.monotonic()
     assert await prepare_base_images(file, told) == found
-    assert time.monotonic() - start < 2
-    assert told == []
+    assert told == []  # nothing was made again
