@@ -1,0 +1,221 @@
+"""Runs the workflows of `.github` by act, on this machine itself, and reads what became of them.
+
+Third-party actions have local stand-ins (`stand_ins/`): they are downloaded and run as they are on GitHub alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.command import ROOT
+from tests.acceptance.workspace import Workspace
+
+BIN = Path(sys.executable).parent
+WORKFLOWS = ROOT / ".github" / "workflows"
+ACTOR = "a-developer"
+TOKEN = "ghs_made0up0and0long0enough0to0be0one"
+REPOSITORY = "LinkRadar/linkradar"
+_STAND_INS = Path(__file__).with_name("stand_ins")
+_USES = re.compile(r"uses: (?P<action>[^\s./][^\s@]+)@(?P<ref>\S+)")
+_FOREIGN = ("ACT", "DAGGER_", "_EXPERIMENTAL_DAGGER_", "GIT_", "GITHUB_", "LR_CI_", "MAKE", "VIRTUAL_ENV", "UV_")
+_NEEDED = [
+    "pyproject.toml",
+    "uv.lock",
+    "README.md",
+    "LICENSE",
+    "dagger.json",
+    ".gitignore",
+    "pipeline",
+    "ci",
+    ".github",
+]
+_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a job as it ran.
+
+    Attributes:
+        result: `success`, `failure` or `skipped`.
+        exit_code: Of its command, where that failed.
+        output: What it printed.
+        outputs: Its step outputs.
+        summary: What it added to the job's summary.
+    """
+
+    result: str = ""
+    exit_code: int = 0
+    output: str = ""
+    outputs: dict[str, str] = field(default_factory=dict)
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A workflow that has run.
+
+    Attributes:
+        exit_code: Of act: 0 when all jobs succeeded.
+        events: What act logged, in its order.
+        artifacts: Where uploaded artifacts are.
+        text: All of it as it was printed.
+    """
+
+    exit_code: int
+    events: list[dict[str, Any]]
+    artifacts: Path
+    text: str
+
+    def succeeded(self) -> Run:
+        """Return this, once it is sure that all went well."""
+        assert self.exit_code == 0, self.shown
+        return self
+
+    @property
+    def shown(self) -> str:
+        """The log as a person reads it."""
+        return "\n".join(str(event["msg"]).rstrip() for event in self.events) or self.text
+
+    @property
+    def jobs(self) -> dict[str, str]:
+        """The result of each job that ran, by its id."""
+        return {event["jobID"]: event["jobResult"] for event in self.events if "jobResult" in event}
+
+    def step(self, name: str) -> Step:
+        """Return a step by its name; one that did not run has no result."""
+        mine = [event for event in self.events if event.get("step") == name and event.get("stage") == "Main"]
+        results = [event["stepResult"] for event in mine if "stepResult" in event]
+        exits = [re.fullmatch(r"exit status (\d+)", str(event["msg"])) for event in mine]
+        return Step(
+            result=results[-1] if results else "",
+            exit_code=next((int(match[1]) for match in exits if match), 0),
+            output="".join(str(event["msg"]) for event in mine if event.get("raw_output")),
+            outputs={event["name"]: event["arg"] for event in mine if event.get("command") == "set-output"},
+            summary="".join(event["content"] for event in mine if event.get("command") == "summary"),
+        )
+
+
+@dataclass(frozen=True)
+class Act:
+    """A runner on this machine.
+
+    Attributes:
+        folder: For what runs leave behind.
+        registry: The registry that the stand-in of the Dagger CLI publishes to, `localhost:PORT`.
+        cache: The cache folder for the embedded engine.
+        packages: Where uv puts the virtual environment; not every run has to make one from nothing.
+        api: The URL that stands for GitHub's API; nothing answers at the default.
+        actor: Who pushes.
+        token: The job's token.
+        variables: The repository's variables.
+    """
+
+    folder: Path
+    registry: str
+    cache: Path
+    packages: Path
+    api: str = "http://127.0.0.1:9"
+    actor: str = ACTOR
+    token: str = TOKEN
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def push(self, workspace: Workspace, workflow: str, ref: str = "refs/heads/master") -> Run:
+        """Run a workflow as a push of a ref starts it."""
+        return self.run(workspace, workflow, "push", {"ref": ref, "after": workspace.head})
+
+    def run(
+        self, workspace: Workspace, workflow: str, event: str, payload: Mapping[str, Any], job: str | None = None
+    ) -> Run:
+        """Run a workflow on an event, or one job of it."""
+        event_file = self.folder / "event.json"
+        event_file.write_text(json.dumps(payload), encoding="utf-8")
+        command: list[str | Path] = [BIN / "act", event, "--json", "--workflows", f".github/workflows/{workflow}.yml"]
+        command += ["--platform", "ubuntu-latest=-self-hosted", "--eventpath", event_file]
+        command += ["--actor", self.actor, "--no-cache-server", "--secret", "GITHUB_TOKEN"]
+        command += [] if job is None else ["--job", job]
+        for name, value in self.variables.items():
+            command += ["--var", f"{name}={value}"]
+        for action, stand_in in stand_ins().items():
+            command += ["--local-repository", f"{action}={stand_in}"]
+        for name, value in self._step_variables().items():
+            command += ["--env", f"{name}={value}"]
+        done = subprocess.run(
+            command,
+            cwd=workspace.folder,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        return Run(done.returncode, events, self.folder / "artifacts", done.stdout + done.stderr)
+
+    def _step_variables(self) -> dict[str, str]:
+        """What steps see: where GitHub is, and what the stand-ins need."""
+        return {
+            "GITHUB_API_URL": self.api,
+            "STAND_IN_ARTIFACTS": str(self.folder / "artifacts"),
+            "STAND_IN_CACHE": str(self.cache),
+            "STAND_IN_PYTHON": sys.executable,
+            "STAND_IN_REGISTRY": self.registry,
+            "STAND_IN_ROOT": str(ROOT),
+            "STAND_IN_UV": str((BIN / "uv").resolve()),
+        }
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        uv_cache = os.environ.get("UV_CACHE_DIR") or Path(
+            os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "uv"
+        )
+        return inherited | {
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "UV_CACHE_DIR": str(uv_cache),
+            "UV_PROJECT_ENVIRONMENT": str(self.packages),
+            "UV_SYSTEM_CERTS": "true",
+            "UV_NATIVE_TLS": "true",
+            "GITHUB_TOKEN": self.token,
+            "LC_ALL": "C.UTF-8",
+        }
+
+
+def stand_ins() -> dict[str, Path]:
+    """Return the stand-in of each action that the workflows use, by the action with its pin."""
+    used = {match[0] for path in WORKFLOWS.glob("*.yml") for match in _USES.finditer(path.read_text(encoding="utf-8"))}
+    actions = {use.removeprefix("uses: ") for use in used}
+    return {
+        action: _STAND_INS / action.partition("@")[0].rpartition("/")[2]
+        for action in sorted(actions)
+        if not action.startswith("actions/checkout@")  # act copies the working tree itself
+    }
+
+
+def repository(folder: Path, message: str = "Keep links\n\nAll of them.", dockerfile: str | None = None) -> Workspace:
+    """Make a repository with one commit: this one's pipeline and workflows, and its backend or another Dockerfile."""
+    workspace = Workspace.create(folder)
+    needed = [*_NEEDED, "backend"] if dockerfile is None else _NEEDED
+    for path in _present(needed):
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((ROOT / path).read_bytes())
+        target.chmod((ROOT / path).stat().st_mode & 0o777)
+    if dockerfile is not None:
+        workspace.write("backend/Dockerfile", dockerfile)
+    workspace.commit(message)
+    return workspace
+
+
+def _present(paths: list[str]) -> list[str]:
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *paths]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    return [path for path in listed.split("\0") if path and (ROOT / path).is_file()]

