@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from ci.local_registry import RegistrySettings, Request
-from tests.acceptance.command import KEPT, Command, Ended
+from tests.acceptance.command import Command, Ended
+from tests.acceptance.kept_caches import kept_caches
 from tests.acceptance.published import Image
 from tests.acceptance.workspace import Workspace
 from tests.base_image import push_base_image
 from tests.conftest import require_embedded_engine
 from tests.registry_fixtures import (
     RunningRegistry,
-    free_port,
     registry,
     registry_with_auth,
     running,
@@ -69,26 +66,8 @@ class Publication:
 def lr_ci() -> Iterator[Command]:
     """`lr-ci` with a cache that is kept from one test session to the next, so that packages are installed once."""
     require_embedded_engine()
-    KEPT.mkdir(parents=True, exist_ok=True)
-    command = Command(KEPT)
-    with _base_images(command):
+    with kept_caches() as command:
         yield command
-
-
-@contextmanager
-def _base_images(command: Command) -> Iterator[None]:
-    """Run the registry that holds the base images, on a port that nobody else wants, for as long as anyone needs it."""
-    with (command.cache / "in-use.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        state = json.loads(command.run(command.cache, "registry", "status", "--json").succeeded().stdout)
-        if not state["running"]:
-            command.run(command.cache, "registry", "up", "--port", str(free_port())).succeeded()
-        yield
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return  # another test session needs it still
-        command.run(command.cache, "registry", "down").succeeded()
 
 
 @pytest.fixture

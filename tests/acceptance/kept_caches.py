@@ -1,0 +1,35 @@
+"""Caches that outlive a test session, so that packages are installed once and not each time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.acceptance.command import KEPT, Command
+from tests.registry_fixtures import free_port
+
+
+@contextmanager
+def kept_caches() -> Iterator[Command]:
+    """Give `lr-ci` with the kept caches.
+
+    The registry that holds the base images runs for as long as anyone needs it, on a port that nobody else wants.
+    """
+    KEPT.mkdir(parents=True, exist_ok=True)
+    command = Command(KEPT)
+    with (KEPT / "in-use.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        state = json.loads(command.run(KEPT, "registry", "status", "--json").succeeded().stdout)
+        if not state["running"]:
+            command.run(KEPT, "registry", "up", "--port", str(free_port())).succeeded()
+        try:
+            yield command
+        finally:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass  # another test session needs it still
+            else:
+                command.run(KEPT, "registry", "down").succeeded()
