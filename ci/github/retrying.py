@@ -27,6 +27,7 @@ class Limits:
     Attributes:
         retries: How often one request is sent again.
         first_wait: Seconds before the first time; twice as long before each further one.
+        limit_wait: Seconds to wait for a rate limit where GitHub does not say how long it lasts; it advises a minute.
         longest_wait: Seconds that GitHub may ask to wait for; where it asks for more, the request fails.
         request: Seconds for one request.
         total: Seconds for all of them together.
@@ -34,6 +35,7 @@ class Limits:
 
     retries: int = 3
     first_wait: float = 1.0
+    limit_wait: float = 60.0
     longest_wait: float = 90.0
     request: float = 30.0
     total: float = 300.0
@@ -67,7 +69,7 @@ class RetryPolicy:
                 return max(asked.total_seconds(), self.limits.backoff(count) if count else 0.0)
             case RequestFailed(response=response):
                 if response.status_code == _TOO_MANY or is_secondary_limit(response.raw_response):
-                    return self.limits.backoff(count)
+                    return self.limits.limit_wait
                 again = response.status_code in _TRANSIENT and not makes_an_issue(error)
             case RequestError(exc=httpx.TransportError()):
                 again = not makes_an_issue(error)
