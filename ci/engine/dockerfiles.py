@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -12,8 +13,10 @@ from ci.engine.errors import NotServedError, QueryFailedError
 _ESCAPE = re.compile(r"^#\s*escape\s*=\s*([\\`])\s*$", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"^#\s*\w+\s*=.*$")
 _HEREDOC = re.compile(r"(?<!<)<<-?\s*([\"']?)[A-Za-z_]\w*\1")
-_ONE_ARGUMENT = re.compile(r"\s*ARG\s+([A-Za-z_]\w*)(=\S*)?\s*", re.IGNORECASE)
-_PLAIN_VALUE = re.compile(r"[\w.,:/@%+=~ -]*")
+_SALT = "EMBEDDED_ENGINE_CACHE_KEY_"
+_SALT_DIGITS = 16
+_SALTED = re.compile(rf" {_SALT}[0-9a-f]{{{_SALT_DIGITS}}}(=1)?")
+_COUNTED = re.compile(r"^\|(\d+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,43 +62,41 @@ def base_images(found: list[Instruction]) -> list[str]:
     return names
 
 
-@dataclass(frozen=True, slots=True)
-class Salted:
-    """A Dockerfile whose steps are never taken from the cache for the value that a build argument had before.
+def salted(text: str, arguments: Mapping[str, str]) -> str:
+    """Make a Dockerfile's steps others where the value of an argument that they use is another.
 
-    Attributes:
-        text: What to build.
-        use_cache: Whether cached steps may be used at all.
-    """
-
-    text: str
-    use_cache: bool = True
-
-
-def salted(text: str, arguments: Mapping[str, str]) -> Salted:
-    """Put the values of build arguments into their ARG instructions where a step other than RUN uses them.
-
-    buildah 1.28 (issue 5501) looks a step up in its cache by the step's text, `ENV REV=$REV`, whatever REV is. With
-    the value in the text of the ARG before it, that step and all behind it are others for another value.
+    buildah 1.28 (issue 5501) looks steps up in its cache by their text, and of `ARG REV=1` it takes the name alone:
+    an `ENV REV=$REV` behind it keeps the value that it had at first. So behind an ARG that other steps than RUN use
+    there comes one more, whose name depends on the value of the first. RUN is looked up with the values themselves.
 
     Args:
         text: The Dockerfile.
         arguments: The build arguments' values by name.
+
+    Returns:
+        The Dockerfile to build; `unsalted` takes what was added out of the history of its image.
     """
     found = list(_read(text))
-    starts = [number for number, each in enumerate(found) if each.keyword == "FROM"]
-    inside = found[starts[0] :] if starts else []
-    used = {name for name in arguments if _is_used(name, inside)}
     lines = text.split("\n")
-    for each in inside:
-        declared = {part.partition("=")[0] for part in each.rest.split()} if each.keyword == "ARG" else set()
-        for name in declared & used:
-            value = arguments[name]
-            simple = each.first == each.last and _ONE_ARGUMENT.fullmatch(lines[each.first])
-            if not simple or not _PLAIN_VALUE.fullmatch(value):
-                return Salted(text, use_cache=False)
-            lines[each.first] = f'ARG {name}="{value}"'
-    return Salted("\n".join(lines))
+    starts = [number for number, each in enumerate(found) if each.keyword == "FROM"]
+    stages = found[starts[0] :] if starts else []
+    before = [each.rest for each in found[: starts[0]] if each.keyword == "ARG"] if starts else []
+    for each in stages:
+        names = [word.partition("=")[0] for word in each.rest.split()] if each.keyword == "ARG" else []
+        if any(_is_used(name, stages) for name in names):
+            content = json.dumps([each.rest, [arguments.get(name) for name in names], before])
+            lines[each.last] += f"\nARG {_SALT}{hashlib.sha256(content.encode()).hexdigest()[:_SALT_DIGITS]}=1"
+    return "\n".join(lines)
+
+
+def unsalted(created_by: str) -> str:
+    """Return an entry of an image's history without what `salted` added; empty when it was nothing else."""
+    if not (count := len(_SALTED.findall(created_by))):
+        return created_by
+    if "#(nop) ARG " in created_by:
+        return ""
+    clean = _SALTED.sub("", created_by)
+    return _COUNTED.sub(lambda arguments: f"|{left} " if (left := int(arguments[1]) - count) else "", clean)
 
 
 def run_command(found: list[Instruction], step: str) -> list[str]:
@@ -118,7 +119,7 @@ def run_command(found: list[Instruction], step: str) -> list[str]:
 
 
 def _is_used(name: str, found: list[Instruction]) -> bool:
-    use = re.compile(rf"\$(?:{name}\b|\{{{name}\b)")
+    use = re.compile(rf"\$(?:{re.escape(name)}\b|\{{{re.escape(name)}\b)")
     return any(each.keyword not in {"RUN", "FROM"} and use.search(each.rest) for each in found)
 
 

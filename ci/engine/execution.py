@@ -125,7 +125,8 @@ async def _run(session: Session, state: ContainerState, command: Command, step: 
         done = await buildah.call(
             "run", "--terminal=false", *runner.arguments, *await options_for(session, state, name),
             *(option for each in mounted for option in each.options), name, "--", *args,
-            time_limit=_LONG, stdin=command.stdin.encode(),
+            time_limit=_LONG, environment=buildah.storage.environment(temporary=session.workspace.private),
+            stdin=command.stdin.encode(),
             on_stdout=output.take, on_stderr=output.take_error,
         )  # fmt: skip
         exit_code, stderr = _outcome(done.exit_code, done.stderr)

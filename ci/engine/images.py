@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ci.engine.containers import ContainerState, ImageConfig, host_platform
+from ci.engine.dockerfiles import unsalted
 from ci.engine.session import Session
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -83,7 +84,9 @@ def _config(state: ContainerState, base: Mapping[str, Any]) -> dict[str, Any]:
     # Not `comment`: the builder puts the ids of its own intermediate images there.
     history = [
         {key: entry[key] for key in ("created", "created_by", "empty_layer") if entry.get(key)}
+        | ({"created_by": step} if step else {})
         for entry in base.get("history") or ()
+        if (step := unsalted(entry.get("created_by") or "")) or not entry.get("empty_layer")
     ]
     return {
         "created": created if _MOMENT.fullmatch(created) else _EPOCH,

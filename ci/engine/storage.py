@@ -11,7 +11,7 @@ from pathlib import Path
 
 _POLICY = {"default": [{"type": "insecureAcceptAnything"}]}
 _KEPT_ENVIRONMENT = (
-    "PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
+    "PATH", "HOME", "LANG", "TZ", "XDG_RUNTIME_DIR",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     "SSL_CERT_FILE", "SSL_CERT_DIR",
 )  # fmt: skip
@@ -70,14 +70,22 @@ class Storage:
         (config / "containers.conf").write_text("", encoding="utf-8")
         (config / "no-auth.json").write_text("{}", encoding="utf-8")
         (config / "no-auth.json").chmod(0o600)
+        # What builders put into their temporary folder goes with the session, but for the caches of RUN --mount.
+        caches = shared / "mount-caches"
+        caches.mkdir(exist_ok=True)
+        storage.temporary.mkdir()
+        (storage.temporary / "buildah-cache").symlink_to(caches)
         return storage
 
-    def environment(self, *, auth: Path | None = None, plain: Sequence[str] = ()) -> dict[str, str]:
+    def environment(
+        self, *, auth: Path | None = None, plain: Sequence[str] = (), temporary: Path | None = None
+    ) -> dict[str, str]:
         """Return the whole environment of a buildah or skopeo process.
 
         Args:
             auth: The file with the credentials it may use; none when None.
             plain: Registries, `host:port`, that are spoken to by plain HTTP.
+            temporary: Its folder for temporary files; the session's own when None.
         """
         kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
         return kept | {
@@ -85,7 +93,13 @@ class Storage:
             "CONTAINERS_REGISTRIES_CONF": str(self._registries(tuple(sorted(set(plain))))),
             "CONTAINERS_CONF": str(self.config / "containers.conf"),
             "REGISTRY_AUTH_FILE": str(auth or self.config / "no-auth.json"),
+            "TMPDIR": str(temporary or self.temporary),
         }
+
+    @property
+    def temporary(self) -> Path:
+        """The builders' folder for temporary files."""
+        return self.config / "tmp"
 
     @property
     def policy(self) -> Path:

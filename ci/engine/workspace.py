@@ -78,6 +78,7 @@ def open_workspace(shared: Path) -> Iterator[Workspace]:
     name = f"s{os.getpid()}-{token_hex(3)}"
     own = shared / "sessions" / name
     try:
+        shared.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = own.with_name(f"{_DRAFT}{name}")
         draft.mkdir(mode=0o700, parents=True)
         lock = draft / _LOCK

@@ -45,6 +45,14 @@ async def test_a_changed_build_argument_changes_what_uses_it(dag: dagger.Client,
     assert await source.docker_build().env_variable("REVISION") == "none"
 
 
+async def test_a_changed_default_of_an_argument_changes_what_uses_it(dag: dagger.Client, base: str) -> None:
+    for revision in ("one", "two", "one"):
+        dockerfile = f"FROM {base}\nARG EDITED={revision}\nENV EDITED=$EDITED\nRUN echo $EDITED > /edited\n"
+        built = dag.directory().with_new_file("Dockerfile", dockerfile).docker_build()
+        assert await built.env_variable("EDITED") == revision
+        assert await built.file("/edited").contents() == f"{revision}\n"
+
+
 async def test_what_dockerignore_names_does_not_reach_the_build(dag: dagger.Client, base: str) -> None:
     source = (
         dag.directory()
@@ -101,3 +109,14 @@ async def test_a_missing_source_of_copy_is_an_error_that_names_it(dag: dagger.Cl
 
     with pytest.raises(dagger.QueryError, match=r"nowhere\.txt"):
         await source.docker_build().sync()
+
+
+async def test_a_cache_mount_is_kept_between_builds(dag: dagger.Client, base: str) -> None:
+    run = "RUN --mount=type=cache,target=/conformance-cache"
+    first = f"FROM {base}\n{run} rm -f /conformance-cache/*; echo kept > /conformance-cache/file\n"
+    second = f"FROM {base}\n{run} cp /conformance-cache/file /found\n"
+
+    await dag.directory().with_new_file("Dockerfile", first).docker_build().sync()
+    built = dag.directory().with_new_file("Dockerfile", second).docker_build()
+
+    assert await built.file("/found").contents() == "kept\n"

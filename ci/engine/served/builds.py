@@ -102,15 +102,14 @@ async def _build(session: Session, step: Step, recipe: _Recipe, found: list[Inst
     runner = await session.runner()
     storage = session.buildah.storage
     output = _Output(step)
-    salt = salted(recipe.text, recipe.arguments)
     with ExitStack() as stack:
         folder = stack.enter_context(session.workspace.scratch())
-        (folder / "Dockerfile").write_text(salt.text, encoding="utf-8")
+        dockerfile = salted(recipe.text, recipe.arguments)
+        (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8", errors="surrogateescape")
         (folder / "ignore").touch()
         auth = stack.enter_context(credentials(session, {}, await caller_config(_hosts(found))))
         options = [f"--build-arg={name}={value}" for name, value in recipe.arguments.items()]
         options += [f"--target={recipe.target}"] if recipe.target else []
-        options += [] if salt.use_cache else ["--no-cache"]
         for call in recipe.secrets:
             secret = await session.value(call, SecretValue)
             path = stack.enter_context(session.workspace.private_file(secret.plaintext))

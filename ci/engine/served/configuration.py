@@ -13,6 +13,7 @@ from ci.engine.errors import QueryFailedError
 from ci.engine.operations import OPERATIONS
 from ci.engine.session import Session
 
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _VARIABLE = re.compile(r"\\(\$)|\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -103,6 +104,9 @@ async def without_env_variable(_session: Session, state: ContainerState, *, name
 @OPERATIONS.serves("Container.withSecretVariable")
 async def with_secret_variable(_session: Session, state: ContainerState, *, name: str, secret: Call) -> ContainerState:
     """It, with a variable that commands get and the image does not."""
+    if not _NAME.fullmatch(name):
+        msg = f"{name!r} is no name for a variable"
+        raise QueryFailedError(msg)
     return replace(state, secret_env={**state.secret_env, name: secret})
 
 

@@ -51,7 +51,8 @@ async def _run(session: Session, state: ContainerState, stack: AsyncExitStack, c
         stdin=descriptor,
         stdout=descriptor,
         stderr=subprocess.STDOUT,
-        env=buildah.storage.environment(),
+        # A short path: the terminal's socket stands in it, and the kernel wants its name below 108 bytes.
+        env=buildah.storage.environment(temporary=session.workspace.private),
         cwd=buildah.workspace.own,
     )
     try:

@@ -137,3 +137,16 @@ async def test_two_sessions_share_a_store(open_engine: OpenEngine, base: str) ->
         )
 
     assert outputs == ["one\n", "other\n"]
+
+
+async def test_caches_of_run_outlive_the_session(open_engine: OpenEngine, base: str, tmp_path: Path) -> None:
+    run = "RUN --mount=type=cache,target=/outlives"
+    commands = (f"{run} echo kept > /outlives/file", f"{run} cp /outlives/file /found")
+    for number, command in enumerate(commands):
+        async with open_engine(tmp_path) as opened:
+            built = opened.dag.directory().with_new_file("Dockerfile", f"FROM {base}\n{command}\n").docker_build()
+            await built.sync()
+            if number:
+                assert await built.file("/found").contents() == "kept\n"
+            else:
+                assert not await built.exists("/outlives/file")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci.engine.dockerfiles import base_images, check_dockerfile, instructions, run_command, salted
+from ci.engine.dockerfiles import base_images, check_dockerfile, instructions, run_command, salted, unsalted
 from ci.engine.errors import NotServedError, QueryFailedError
 
 
@@ -39,37 +39,62 @@ def test_bases_are_found() -> None:
     assert base_images(found) == ["one", "two", "three"]
 
 
-def test_an_argument_that_env_uses_gets_its_value() -> None:
-    text = "ARG REV\nFROM a\nARG REV=none\nENV REV=$REV\nFROM b\nARG REV\nLABEL r=${REV:-x}\n"
+def salts(text: str, arguments: dict[str, str]) -> list[str]:
+    return [line for line in salted(text, arguments).split("\n") if "EMBEDDED_ENGINE_CACHE_KEY_" in line]
 
-    salt = salted(text, {"REV": "1a b"})
 
-    assert salt.text == 'ARG REV\nFROM a\nARG REV="1a b"\nENV REV=$REV\nFROM b\nARG REV="1a b"\nLABEL r=${REV:-x}\n'
-    assert salt.use_cache
+def test_an_argument_that_env_uses_is_followed_by_one_that_depends_on_its_value() -> None:
+    text = "ARG REV\nFROM a\nARG REV=none\nENV REV=$REV\n"
+
+    lines = salted(text, {"REV": "1"}).split("\n")
+
+    (salt,) = salts(text, {"REV": "1"})
+    assert lines.index(salt) == 3
+    assert [line for line in lines if line != salt] == text.split("\n")
 
 
 def test_an_argument_that_only_run_uses_is_left_alone() -> None:
     text = "FROM a\nARG REV\nRUN echo $REV\n"
 
-    assert salted(text, {"REV": "1"}).text == text
-    assert salted(text, {"OTHER": "1"}).text == text
+    assert salted(text, {"REV": "1"}) == text
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("text", "arguments"),
     [
-        ("FROM a\nARG REV OTHER\nENV A=$REV\n", "1"),
-        ("FROM a\nARG \\\n  REV\nENV A=$REV\n", "1"),
-        ("FROM a\nARG REV\nENV A=$REV\n", 'quote"d'),
-        ("FROM a\nARG REV\nENV A=$REV\n", "$dollar"),
-        ("FROM a\nARG REV\nENV A=$REV\n", "two\nlines"),
+        ("FROM a\nARG REV=one\nLABEL r=${REV}\n", {"REV": "other"}),
+        ("FROM a\nARG REV=two\nLABEL r=${REV}\n", {}),
+        ("ARG REV=global\nFROM a\nARG REV\nLABEL r=${REV}\n", {}),
+        ("ARG REV=another\nFROM a\nARG REV\nLABEL r=${REV}\n", {}),
+        ("FROM a\nARG \\\n  REV=multiline\nLABEL r=${REV}\n", {}),
+        ("FROM a\nARG REV=one OTHER=x\nLABEL r=${REV}\n", {}),
+        ("FROM a\nARG REV=one\nLABEL r=${REV:-x}\n", {"REV": 'quote"d $and\nlines'}),
+        ("FROM a\nARG REV=from\nARG COPY=$REV\nRUN x\n", {}),
     ],
 )
-def test_what_cannot_be_written_into_its_line_is_built_without_the_cache(text: str, value: str) -> None:
-    salt = salted(text, {"REV": value})
+def test_every_value_has_a_salt_of_its_own(text: str, arguments: dict[str, str]) -> None:
+    reference = salts("FROM a\nARG REV=one\nLABEL r=${REV}\n", {})
+    found = salts(text, arguments)
 
-    assert salt.text == text
-    assert not salt.use_cache
+    assert len(found) == 1
+    assert found != reference
+    assert found == salts(text, arguments)
+
+
+def test_another_argument_does_not_change_the_salt() -> None:
+    text = "FROM a\nARG REV\nENV R=$REV\n"
+
+    assert salted(text, {"OTHER": "1"}) == salted(text, {})
+
+
+def test_the_salt_does_not_show_in_the_history() -> None:
+    (salt,) = salts("FROM a\nARG REV\nENV R=$REV\n", {})
+    name = salt.removeprefix("ARG ").removesuffix("=1")
+
+    assert unsalted(f"/bin/sh -c #(nop) ARG REV {name}") == ""
+    assert unsalted(f"|2 REV=a {name}=1 /bin/sh -c env") == "|1 REV=a /bin/sh -c env"
+    assert unsalted(f"|1 {name}=1 /bin/sh -c env") == "/bin/sh -c env"
+    assert unsalted("/bin/sh -c #(nop) ENV REV=$REV") == "/bin/sh -c #(nop) ENV REV=$REV"
 
 
 def test_the_command_of_a_failed_step_is_told_as_it_was_run() -> None:

@@ -138,11 +138,19 @@ def left(folder: Path, *pids: int) -> dict[str, list[str]]:
         "mounts": [line for line in mounted if f" {folder}/" in line],
         "sessions": [path.name for path in (folder / "sessions").iterdir()],
         "private": [path.name for pid in pids for path in Path("/dev/shm").glob(f"s{pid}-*")],  # noqa: S108
+        "temporary": [str(path) for path in (folder / "sessions").rglob("buildah*")],
         "processes": running(str(folder)),
     }
 
 
-NOTHING: dict[str, list[str]] = {"containers": [], "mounts": [], "sessions": [], "private": [], "processes": []}
+NOTHING: dict[str, list[str]] = {
+    "containers": [],
+    "mounts": [],
+    "sessions": [],
+    "private": [],
+    "temporary": [],
+    "processes": [],
+}
 
 
 def test_closing_standard_input_ends_it(tmp_path: Path, base: str) -> None:
