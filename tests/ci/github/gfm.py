@@ -89,6 +89,8 @@ class Page(HTMLParser):
             case "pre":
                 self.blocks.append("")
                 self._into = "block"
+            case _:
+                pass
 
     @override
     def handle_endtag(self, tag: str) -> None:

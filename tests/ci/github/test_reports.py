@@ -19,8 +19,8 @@ def _written(folder: Path, **changes: Any) -> Path:
     data = json.loads(version_report().model_dump_json())
     for field, value in changes.items():
         place = data
-        *path, last = field.split("__")
-        for name in path:
+        *outer, last = field.split("__")
+        for name in outer:
             place = place[int(name) if name.isdigit() else name]
         place[last] = value
     path = folder / "report.json"
