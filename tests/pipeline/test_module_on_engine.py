@@ -78,8 +78,7 @@ def module_of(checkout: Workspace, **options: Any) -> Any:
         if path is None:
             continue
         ignored = next((list(each.patterns) for each in metadata if isinstance(each, Ignore)), [])
-        # Each `dagger call` is a session of its own, in which nothing is known of the folder yet.
-        directory = dag.host().directory(f"{checkout.folder}{path}", exclude=ignored, no_cache=True)
+        directory = dag.host().directory(f"{checkout.folder}{path}", exclude=ignored)
         given[name] = directory.as_git() if name == "repo" else directory
     return BackendPipeline(**(given | options))
 
@@ -148,12 +147,13 @@ async def test_a_detached_head_on_a_version_releases_what_the_branch_built(
 ) -> None:
     built = await module_of(checkout, registry=registry.host).build_and_push(registry_service=service(registry))
     layers = uploaded(registry.requests())
-    checkout.git("tag", "--annotate", "--message", "The first", "v0.1.1")
-    checkout.git("tag", "not-a-version")
-    checkout.git("checkout", "--quiet", "--detach")
+    release = checkout.copy(checkout.folder.with_name("release"))  # a session reads a folder of the host once
+    release.git("tag", "--annotate", "--message", "The first", "v0.1.1")
+    release.git("tag", "not-a-version")
+    release.git("checkout", "--quiet", "--detach")
     work.clear()
 
-    publication = await module_of(checkout, registry=registry.host).publish(registry_service=service(registry))
+    publication = await module_of(release, registry=registry.host).publish(registry_service=service(registry))
 
     assert publication.digest == built
     assert publication.tags == [f"sha-{checkout.short}", "v0.1.1", "latest"]
