@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import assert_never
 
 import dagger
+from rich.console import Console
 
 from ci.engine.events import Observer
 from ci.engine.server import embedded_engine
@@ -43,6 +44,8 @@ async def open_session(kind: EngineKind, observer: Observer, mirrors: Sequence[M
                 config = dagger.Config(log_output=sys.stderr)
             case _:
                 assert_never(kind)
+        # The SDK's own spinner would stand beside ours, and it is never ended where no session comes about.
+        config.console = Console(quiet=True, force_terminal=False)
         try:
             await stack.enter_async_context(dagger.connection(config))
         except dagger.DaggerError as error:

@@ -100,6 +100,18 @@ class TestADaggerEngine:
         assert caught.value.exit_code == 5
         assert CLI_BIN not in os.environ
 
+    async def test_leaves_a_terminal_to_our_own_display(
+        self, programs: Programs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        # The SDK has a spinner of its own, which it does not end when no session comes about: the cursor stays hidden.
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+        programs.add("dagger", "exit 1")
+        with pytest.raises(EngineError):
+            async with open_session(EngineKind.DAGGER, nobody):
+                pytest.fail("there is no session")
+        assert "\x1b" not in capsys.readouterr().err
+
     async def test_that_says_nothing_sensible_is_an_error_of_the_engine(self, programs: Programs) -> None:
         programs.add("dagger", "echo not-json")
         with pytest.raises(EngineError):

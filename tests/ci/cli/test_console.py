@@ -29,8 +29,22 @@ def shown(console: Console) -> str:
     return console.file.getvalue()
 
 
+def threads_of_displays() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if type(thread).__module__.startswith("rich.")}
+
+
+BEFORE: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def others_displays() -> None:
+    """Take note of the displays that other tests left; the SDK does not end its own when it cannot connect."""
+    BEFORE.clear()
+    BEFORE.update(threads_of_displays())
+
+
 def is_live() -> bool:
-    return any(type(thread).__module__.startswith("rich.") for thread in threading.enumerate())
+    return bool(threads_of_displays() - BEFORE)
 
 
 def nothing_is_live() -> bool:
