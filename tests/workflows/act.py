@@ -20,7 +20,7 @@ from tests.acceptance.workspace import Workspace
 
 BIN = Path(sys.executable).parent
 WORKFLOWS = ROOT / ".github" / "workflows"
-ACTOR = "a-developer"
+ACTOR = "octocat"
 TOKEN = "ghs_made0up0and0long0enough0to0be0one"
 REPOSITORY = "LinkRadar/linkradar"
 _STAND_INS = Path(__file__).with_name("stand_ins")

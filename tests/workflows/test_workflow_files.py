@@ -86,7 +86,7 @@ def test_what_publishes_is_checked_out_with_its_history_and_tags() -> None:
     (checkout,) = [
         step["with"] for name, step in steps() if name.startswith("build-backend.yml") and "checkout" in str(step)
     ]
-    assert checkout == {"fetch-depth": 0, "fetch-tags": True, "persist-credentials": False}
+    assert checkout == {"fetch-depth": 0, "persist-credentials": False}
 
 
 @pytest.mark.parametrize("file", PUBLISHING)
