@@ -32,16 +32,23 @@ def run_session(arguments: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="session", add_help=False, allow_abbrev=False)
     parser.add_argument("--workdir", type=Path, default=Path.cwd())
-    parser.add_argument("--mirror", action="append", default=[])
+    parser.add_argument("--mirror", action="append", default=[], type=_mirror)
     options, _ignored = parser.parse_known_args(list(arguments))
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
-        mirrors = [Mirror(*mirror.split("=", 1)) for mirror in options.mirror]
-        anyio.run(_session, options.workdir, mirrors)
+        anyio.run(_session, options.workdir, options.mirror)
     except PipelineError as e:
         sys.stderr.write(f"{e}\n")
         return _FAILURE
     return 0
+
+
+def _mirror(text: str) -> Mirror:
+    registry, equals, location = text.partition("=")
+    if not (registry and equals and location):
+        msg = f"{text!r} is not REGISTRY=LOCATION"
+        raise argparse.ArgumentTypeError(msg)
+    return Mirror(registry, location)
 
 
 async def _session(workdir: Path, mirrors: Sequence[Mirror]) -> None:

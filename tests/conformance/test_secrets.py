@@ -60,13 +60,13 @@ async def test_a_secret_in_a_build_is_there_for_its_step_alone(dag: dagger.Clien
 async def test_secrets_come_from_files_and_commands(dag: dagger.Client, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(PLAINTEXT)
 
-    assert await dag.secret(f"file:{tmp_path / 'secret'}").plaintext() == PLAINTEXT
-    assert await dag.secret(f"cmd:cat {tmp_path / 'secret'}").plaintext() == PLAINTEXT
+    assert await dag.secret(f"file://{tmp_path / 'secret'}").plaintext() == PLAINTEXT
+    assert await dag.secret(f"cmd://cat {tmp_path / 'secret'}").plaintext() == PLAINTEXT
 
 
 async def test_a_secret_that_is_not_there_is_named(dag: dagger.Client) -> None:
     with pytest.raises(dagger.QueryError, match="NO_SUCH_VARIABLE"):
-        await dag.secret("env:NO_SUCH_VARIABLE").plaintext()
+        await dag.secret("env://NO_SUCH_VARIABLE").plaintext()
 
 
 async def test_the_id_of_a_secret_does_not_tell_it(dag: dagger.Client) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import httpx
 import pytest
 
@@ -278,3 +280,38 @@ async def test_a_session_that_is_alive_keeps_its_things_when_another_starts(open
         async with open_engine():
             pass
         assert await container.with_exec(["sh", "-c", "echo still there"]).stdout() == "still there\n"
+
+
+async def test_a_run_that_is_cancelled_leaves_nothing(open_engine: OpenEngine, base: str, tmp_path: Path) -> None:
+    marker = "7778"
+    ended: list[bool] = []
+
+    async def run() -> None:
+        async with open_engine(tmp_path / "engine") as opened:
+            await opened.dag.container().from_(base).with_exec(["sleep", marker]).sync()
+            ended.append(True)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        await anyio.to_thread.run_sync(wait_for_sleep, marker)
+        tasks.cancel_scope.cancel()
+
+    assert ended == []
+    assert running(f"sleep {marker}") == []
+    found = left(tmp_path / "engine", os.getpid())
+    found["private"] = []  # other sessions of this process may be open
+    assert found == NOTHING
+
+
+def test_a_mirror_that_is_none_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ci.engine", "session", "--mirror", "nonsense"],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+    )
+
+    assert done.returncode == 2
+    assert "REGISTRY=LOCATION" in done.stderr
