@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import AsyncGenerator, Generator
+from enum import StrEnum
 from typing import Literal
 
 import httpx
@@ -23,6 +24,13 @@ _PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """RFC 6750, section 2.1: nothing that a header could not hold, as its error would show the token."""
+
+
+class Access(StrEnum):
+    """What is asked of a repository, as the scope of a token spells it."""
+
+    PULL = "pull"
+    PUSH = "pull,push"
 
 
 class Credentials(BaseModel):
@@ -68,15 +76,17 @@ class RegistryAuth(httpx.Auth):
     """Answers a registry's challenge once and signs every later request with what came of it.
 
     Args:
-        image: The repository that a token must be good for, by pull and push.
-        credentials: What the caller gave, or None to ask without.
+        image: The repository that a token must be good for.
+        credentials: What the caller gave, or None to ask without: many registries let everybody pull, and none push.
+        access: What a token must be good for.
     """
 
     requires_response_body = True
 
-    def __init__(self, image: ImageName, credentials: Credentials | None) -> None:
+    def __init__(self, image: ImageName, credentials: Credentials | None, access: Access) -> None:
         self._image = image
         self._credentials = credentials
+        self._access = access
         self._authorization: str | None = None
 
     @override
@@ -92,7 +102,7 @@ class RegistryAuth(httpx.Auth):
         if response.status_code != httpx.codes.UNAUTHORIZED or not _same_origin(response.request.url, request.url):
             return  # where a redirect led to, nobody is told the credentials
         challenge = parse_challenge(response.headers.get("WWW-Authenticate", ""))
-        if challenge is None or (challenge.scheme == "basic" and self._credentials is None):
+        if challenge is None or not self._may_answer(challenge):
             return
         if challenge.scheme == "basic" and self._credentials is not None:
             self._authorization = self._credentials.basic()
@@ -102,6 +112,10 @@ class RegistryAuth(httpx.Auth):
             self._authorization = f"Bearer {self._token(token_response)}"
         request.headers["Authorization"] = self._authorization
         yield request
+
+    def _may_answer(self, challenge: Challenge) -> bool:
+        """Say whether there is anything to answer with: anyone gets a token to pull what is public, none to push."""
+        return self._credentials is not None or (challenge.scheme == "bearer" and self._access is Access.PULL)
 
     def _token_request(self, challenge: Challenge) -> httpx.Request:
         try:
@@ -113,7 +127,7 @@ class RegistryAuth(httpx.Auth):
         if realm.scheme != "https" and not local:
             msg = f"{self._image.registry} names a token service without TLS, {realm.host}."
             raise AuthError(msg, hint="No credentials were sent. Check the registry's address.")
-        scope = f"repository:{self._image.repository}:pull,push"
+        scope = f"repository:{self._image.repository}:{self._access}"
         headers = {} if self._credentials is None else {"Authorization": self._credentials.basic()}
         params = {"service": challenge.service, "scope": scope}
         return httpx.Request("GET", realm.copy_merge_params(params), headers=headers)

@@ -17,7 +17,7 @@ import anyio
 import httpx
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.credentials import Credentials, RegistryAuth, access_hint, is_transient, seconds_to_wait
+from pipeline.credentials import Access, Credentials, RegistryAuth, access_hint, is_transient, seconds_to_wait
 from pipeline.errors import AuthError, RegistryError, TransientError
 from pipeline.image import DIGEST, ImageName
 from pipeline.refs import shown
@@ -29,6 +29,8 @@ _MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
+_API_HOSTS = {"docker.io": "registry-1.docker.io"}
+"""Where registries answer whose images carry another name."""
 _DIGEST_HEADER = "Docker-Content-Digest"
 _REQUEST_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
@@ -241,6 +243,7 @@ async def open_registry(
     image: ImageName,
     credentials: Credentials | None,
     *,
+    access: Access = Access.PUSH,
     base_url: str | None = None,
 ) -> AsyncIterator[Registry]:
     """Open the HTTP API of an image's repository.
@@ -248,12 +251,14 @@ async def open_registry(
     Args:
         image: The image; its registry is spoken to by HTTPS, by plain HTTP on this machine.
         credentials: Who asks, or None to ask without.
+        access: What is going to be asked.
         base_url: Where the API is reached when that is not the registry's own address: a Dagger service.
     """
     scheme = "http" if image.is_loopback else "https"
+    host = _API_HOSTS.get(image.registry, image.registry)
     async with httpx.AsyncClient(
-        base_url=base_url or f"{scheme}://{image.registry}",
-        auth=RegistryAuth(image, credentials),
+        base_url=base_url or f"{scheme}://{host}",
+        auth=RegistryAuth(image, credentials, access),
         verify=ssl.create_default_context(),
         timeout=httpx.Timeout(_REQUEST_SECONDS, connect=_CONNECT_SECONDS),
         follow_redirects=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.credentials import Credentials
+from pipeline.credentials import Access, Credentials
 from pipeline.errors import RegistryError
 from pipeline.image import ImageName
 from pipeline.planning import RunPlan
@@ -72,7 +72,7 @@ async def find_digest(image: ImageName, tag: str, access: RegistryAccess) -> str
         RegistryError: There is no such tag, or the registry failed.
         AuthError: The registry does not answer these credentials.
     """
-    async with open_registry(image, access.credentials, base_url=access.api_url) as registry:
+    async with open_registry(image, access.credentials, access=Access.PULL, base_url=access.api_url) as registry:
         digest = await registry.digest_of(tag)
     if digest is None:
         msg = f"{image.tagged(tag)} is not in the registry."

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from pydantic import SecretStr
 
-from pipeline.credentials import Challenge, Credentials, RegistryAuth, access_hint, parse_challenge
+from pipeline.credentials import Access, Challenge, Credentials, RegistryAuth, access_hint, parse_challenge
 from pipeline.errors import AuthError, RegistryError
 from pipeline.image import ImageName
 from pipeline.registry import open_registry
@@ -147,10 +147,22 @@ async def test_a_token_that_has_run_out_is_asked_for_anew(guarded: Server, token
     assert len(token_service.asked) == 2
 
 
-async def test_without_credentials_the_token_service_is_asked_without(guarded: Server, token_service: Server) -> None:
+async def test_without_credentials_a_token_to_pull_is_asked_for(guarded: Server, token_service: Server) -> None:
     token_service.handler = lambda _: as_json({"token": TOKEN})
-    assert await _ask(guarded, None) == DIGEST
-    assert [request.authorization for request in token_service.asked] == [None]
+    async with open_registry(_image(guarded), None, access=Access.PULL) as registry:
+        assert await registry.digest_of("x") == DIGEST
+    (asked,) = token_service.asked
+    assert asked.authorization is None
+    assert asked.parameter("scope") == "repository:acme/app:pull"
+
+
+async def test_without_credentials_nobody_pushes_even_where_everybody_may_pull(
+    guarded: Server, token_service: Server
+) -> None:
+    async with open_registry(_image(guarded), None) as registry:
+        with pytest.raises(AuthError, match="wants credentials"):
+            await registry.check_access()
+    assert token_service.asked == []
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -235,11 +247,11 @@ async def test_a_token_service_on_this_machine_may_do_without_tls_by_any_of_its_
 
 
 def test_a_realm_on_this_machine_without_tls_is_no_good_for_a_registry_elsewhere() -> None:
-    auth = RegistryAuth(ImageName(registry="ghcr.io", repository=REPOSITORY), CREDENTIALS)
+    auth = RegistryAuth(ImageName(registry="ghcr.io", repository=REPOSITORY), CREDENTIALS, Access.PUSH)
     challenge = Challenge(scheme="bearer", realm="http://localhost:5001/token")
     with pytest.raises(AuthError, match="without TLS, localhost"):
         auth._token_request(challenge)
-    local = RegistryAuth(ImageName(registry="[::1]:5001", repository=REPOSITORY), CREDENTIALS)
+    local = RegistryAuth(ImageName(registry="[::1]:5001", repository=REPOSITORY), CREDENTIALS, Access.PUSH)
     named = Challenge(scheme="bearer", realm="http://[::1]:5001/token")
     assert local._token_request(named).headers["Authorization"] == BASIC
 
