@@ -82,7 +82,7 @@ def _show(error: BaseException, console: Console, *, debug: bool) -> int:
 async def _until_signal(command: Callable[[], Awaitable[None]]) -> None:
     caught: list[int] = []
     # Open until the command has ended: a second signal must not cut its cleanup short.
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with anyio.open_signal_receiver(*_stopping_signals()) as signals:
         try:
             async with anyio.create_task_group() as tasks:
 
@@ -101,3 +101,9 @@ async def _until_signal(command: Callable[[], Awaitable[None]]) -> None:
             raise _InterruptedError(caught[0], problem) from raised
     if caught:
         raise _InterruptedError(caught[0])
+
+
+def _stopping_signals() -> list[signal.Signals]:
+    """Return the signals that stop a command; a terminal that closes is one, unless `nohup` stands before it."""
+    lost_terminal = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *lost_terminal]

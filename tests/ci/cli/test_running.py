@@ -120,7 +120,7 @@ def test_debug_shows_where_any_error_came_from(error: Exception, code: int) -> N
     assert text.count("error: ") >= 1
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_signal_stops_the_command_after_its_cleanup(number: signal.Signals, code: int, *, debug: bool) -> None:
     sleeper = Sleeper(debug=debug)
@@ -130,6 +130,17 @@ def test_a_signal_stops_the_command_after_its_cleanup(number: signal.Signals, co
         "cleaned up\n",
         f"error: Stopped by {number.name}; what was running is cleaned up.\n",
     )
+
+
+def test_a_command_that_was_told_to_outlive_its_terminal_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it to the command
+    monkeypatch.setitem(globals(), "SLEEPER", SLEEPER.replace("sleep(60)", "sleep(1)"))
+    try:
+        sleeper = Sleeper()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    sleeper.send(signal.SIGHUP)
+    assert sleeper.end() == (0, "cleaned up\n", "")
 
 
 def test_more_signals_do_not_stop_the_cleanup() -> None:
