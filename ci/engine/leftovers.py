@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+
+import anyio
 
 from ci.engine.buildah import Buildah, essence
 from ci.engine.errors import QueryFailedError
@@ -39,12 +42,7 @@ async def sweep(buildah: Buildah, *, ending: bool = False) -> None:
 
 
 async def _remove_containers(buildah: Buildah, alive: set[str], *, no_builds: bool) -> None:
-    listed = await buildah.call("containers", "--all", "--json")
-    if listed.exit_code != 0:
-        reason = essence(listed.stderr)
-        msg = f"the embedded engine cannot use overlay storage in {buildah.workspace.shared}: {reason}"
-        raise QueryFailedError(msg, hint=_WAY_OUT)
-    for container in json.loads(listed.stdout or "null") or []:
+    for container in await _listed(buildah):
         owner = container["containername"].split("-c-")[0]
         ours = container["containername"].startswith(f"{owner}-c-")
         if (ours and owner not in alive) or (not ours and no_builds):
@@ -52,6 +50,25 @@ async def _remove_containers(buildah: Buildah, alive: set[str], *, no_builds: bo
             await buildah.call("rm", container["id"])
 
 
+async def _listed(buildah: Buildah) -> list[dict[str, str]]:
+    """List the working containers, again where another session removes one of them in the middle of it.
+
+    Raises:
+        QueryFailedError: The store cannot be used.
+    """
+    for pause in (*_PAUSES, None):
+        listed = await buildah.call("containers", "--all", "--json")
+        if listed.exit_code == 0:
+            return json.loads(listed.stdout or "null") or []
+        if pause is None or not _VANISHED.search(listed.stderr):
+            break
+        await anyio.sleep(pause)
+    msg = f"the embedded engine cannot use overlay storage in {buildah.workspace.shared}: {essence(listed.stderr)}"
+    raise QueryFailedError(msg, hint=_WAY_OUT)
+
+
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+_VANISHED = re.compile(r"container not known|no such file or directory")
 _WAY_OUT = (
     "It has to run as root on a file system that overlay can stand on (ext4, xfs): choose one by XDG_CACHE_HOME, "
     "or use a Dagger engine."

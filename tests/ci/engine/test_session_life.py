@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -315,3 +316,29 @@ def test_a_mirror_that_is_none_is_refused(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert "REGISTRY=LOCATION" in done.stderr
+
+
+async def test_a_container_that_another_session_removes_meanwhile_is_no_broken_store(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stand-in for buildah's first listing: the moment in which the other session removes one cannot be timed.
+    real, marker, tools = shutil.which("buildah"), tmp_path / "listed", tmp_path / "tools"
+    tools.mkdir()
+    wrapper = tools / "buildah"
+    wrapper.write_text(
+        f"""#!/bin/sh
+if [ "$1" = containers ] && ! [ -e "{marker}" ]; then
+  touch "{marker}"
+  echo 'Error: reading build container: 4f5e: container not known' >&2
+  exit 125
+fi
+exec {real} "$@"
+"""
+    )
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+
+    async with open_engine() as opened:
+        assert await opened.dag.directory().entries() == []
+
+    assert marker.exists()
