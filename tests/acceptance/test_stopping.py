@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -19,25 +19,32 @@ from tests.registry_fixtures import RunningRegistry
 _PATIENCE = 60.0
 
 
-def processes_with(text: str) -> list[int]:
-    """Return the processes whose command line has this in it."""
+def commands_running() -> list[list[str]]:
+    """Return the words of every process's command."""
     found = []
-    for process in Path("/proc").glob("[0-9]*"):
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found.append(path.read_bytes().decode(errors="replace").rstrip("\0").split("\0"))
         except OSError:
             continue
-        if text in command:
-            found.append(int(process.name))
-    return [number for number in found if number != os.getpid()]
+    return found
 
 
-def wait_for_process(text: str) -> None:
-    """Wait until a process runs whose command line ends so."""
+def is_asleep(seconds: str) -> bool:
+    """Tell whether `sleep` itself runs, and not only what starts it."""
+    return any(Path(words[0]).name == "sleep" and words[1:] == [seconds] for words in commands_running())
+
+
+def start_until_asleep(lr_ci: Command, folder: Path, seconds: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command and wait until it has started `sleep`."""
+    process = lr_ci.start(folder, *arguments)
     deadline = time.monotonic() + _PATIENCE
-    while not processes_with(text):
-        assert time.monotonic() < deadline, f"nothing runs {text}"
+    while not is_asleep(seconds):
+        if time.monotonic() > deadline or process.poll() is not None:
+            process.terminate()
+            pytest.fail(f"nothing sleeps: {ended(process)}")
         time.sleep(0.02)
+    return process
 
 
 def environments_with(text: str) -> list[int]:
@@ -64,6 +71,15 @@ def containers_of(engine: Path) -> list[object]:
     return found
 
 
+def assert_nothing_left(lr_ci: Command, seconds: str) -> None:
+    """No process, no mount, no working container and no folder of a session is left."""
+    assert not [words for words in commands_running() if any(seconds in word for word in words)]
+    assert environments_with(str(lr_ci.cache)) == []
+    assert mounts_below(lr_ci.cache) == []
+    assert containers_of(lr_ci.engine_folder) == []
+    assert list((lr_ci.engine_folder / "sessions").iterdir()) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_build_that_is_stopped_leaves_nothing_behind(
     own_lr_ci: Command, base: str, tmp_path: Path, registry: RunningRegistry, number: signal.Signals
@@ -72,19 +88,15 @@ def test_a_build_that_is_stopped_leaves_nothing_behind(
     workspace = Workspace.with_dockerfile(tmp_path / "slow", f"FROM {base}\nRUN touch /begun && sleep {seconds}\n")
     in_memory = set(Path("/dev/shm").iterdir())  # noqa: S108 - only looked at
 
-    process = own_lr_ci.start(workspace.folder, "build-and-push", "--registry", registry.host)
-    wait_for_process(f"sleep {seconds} ")
+    arguments = ("build-and-push", "--registry", registry.host)
+    process = start_until_asleep(own_lr_ci, workspace.folder, seconds, *arguments)
     process.send_signal(number)
     run = ended(process)
 
     assert (run.exit_code, run.stdout) == (128 + number, "")
     assert run.error == f"Stopped by {number.name}; what was running is cleaned up."
     assert "Traceback" not in run.stderr
-    assert processes_with(seconds) == []
-    assert environments_with(str(own_lr_ci.cache)) == []
-    assert mounts_below(own_lr_ci.cache) == []
-    assert containers_of(own_lr_ci.engine_folder) == []
-    assert list((own_lr_ci.engine_folder / "sessions").iterdir()) == []
+    assert_nothing_left(own_lr_ci, seconds)
     assert not {path for path in Path("/dev/shm").iterdir() if f"s{process.pid}-" in path.name} - in_memory  # noqa: S108
     assert writes(registry.requests()) == []
 
@@ -99,8 +111,8 @@ def test_a_killed_run_is_cleaned_up_by_the_next(
 ) -> None:
     seconds = f"4000.{secrets.randbelow(10**9):09}"
     workspace = Workspace.with_dockerfile(tmp_path / "slow", f"FROM {base}\nRUN sleep {seconds}\n")
-    process = own_lr_ci.start(workspace.folder, "build-and-push", "--registry", registry.host)
-    wait_for_process(f"sleep {seconds} ")
+    arguments = ("build-and-push", "--registry", registry.host)
+    process = start_until_asleep(own_lr_ci, workspace.folder, seconds, *arguments)
     process.kill()
     ended(process)
 
@@ -108,7 +120,15 @@ def test_a_killed_run_is_cleaned_up_by_the_next(
     workspace.commit("Wait no longer")
     own_lr_ci.run(workspace.folder, "build-and-push", "--registry", registry.host).succeeded()
 
-    assert processes_with(seconds) == []
-    assert mounts_below(own_lr_ci.cache) == []
-    assert containers_of(own_lr_ci.engine_folder) == []
-    assert list((own_lr_ci.engine_folder / "sessions").iterdir()) == []
+    assert_nothing_left(own_lr_ci, seconds)
+
+
+def test_a_command_in_the_image_that_is_stopped_leaves_nothing_behind(own_lr_ci: Command, small: Workspace) -> None:
+    seconds = f"4000.{secrets.randbelow(10**9):09}"
+    process = start_until_asleep(own_lr_ci, small.folder, seconds, "shell", "--", "sleep", seconds)
+    process.terminate()
+    run = ended(process)
+
+    assert (run.exit_code, run.stdout) == (143, "")
+    assert run.error == "Stopped by SIGTERM; what was running is cleaned up."
+    assert_nothing_left(own_lr_ci, seconds)
