@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from tests.acceptance.command import KEPT, Command
 from tests.registry_fixtures import free_port
+
+# A few are new with each test session; the store is made anew when they have become many.
+_MOST_IMAGES = 150
 
 
 @contextmanager
@@ -20,6 +25,8 @@ def kept_caches() -> Iterator[Command]:
     KEPT.mkdir(parents=True, exist_ok=True)
     command = Command(KEPT)
     with (KEPT / "in-use.lock").open("w") as lock:
+        if _take_alone(lock) and len(list((command.engine_folder / "layers").glob("*.json"))) > _MOST_IMAGES:
+            shutil.rmtree(command.engine_folder)
         fcntl.flock(lock, fcntl.LOCK_SH)
         state = json.loads(command.run(KEPT, "registry", "status", "--json").succeeded().stdout)
         if not state["running"]:
@@ -27,9 +34,13 @@ def kept_caches() -> Iterator[Command]:
         try:
             yield command
         finally:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass  # another test session needs it still
-            else:
+            if _take_alone(lock):  # else another test session needs it still
                 command.run(KEPT, "registry", "down").succeeded()
+
+
+def _take_alone(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from itertools import pairwise
 
 from pipeline.report import TagOutcome
@@ -94,7 +95,7 @@ def test_a_change_of_the_code_builds_and_sends_the_codes_layers_alone(
     lr_ci: Command, workspace: Workspace, published: Image
 ) -> None:
     before = published.manifest("master")
-    workspace.append("backend/app/models/link.rb", "\n# A remark.\n")
+    workspace.append("backend/app/models/link.rb", f"\n# A remark that no cache has seen: {secrets.token_hex(8)}.\n")
     workspace.commit("Say more")
 
     run = lr_ci.run(workspace.folder, "build-and-push", "--registry", published.registry.host, "--json").succeeded()
@@ -104,6 +105,7 @@ def test_a_change_of_the_code_builds_and_sends_the_codes_layers_alone(
     cached = {step for step, answer in pairwise(lines) if answer.startswith("--> Using cache")}
     ran = {line for line in lines if " STEP " in line and line not in cached and ": FROM " not in line}
     assert any("apt-get install" in step for step in cached)
+    assert any(": COPY --chmod=0755 app app/" in step for step in ran)
     assert all(": COPY --chmod=0755 app app/" in step or "[4/4]" in step or ": USER" in step for step in ran), ran
     sent = uploaded(published.registry.requests())
     after = published.manifest("master")
