@@ -142,8 +142,12 @@ class Run:
         """Build without publishing, and write the image as an OCI archive where one is asked for.
 
         Raises:
+            UsageError: The archive cannot be a file there.
             BuildError: The image could not be built.
         """
+        if output is not None and output.is_dir():
+            msg = f"{output} is a folder."
+            raise UsageError(msg, hint="Give --output the path of the file to write, such as image.tar.")
         async with AsyncExitStack() as stack:
             builder = HostBuilder(self._engine(stack, progress), self.plan)
             await builder.build()

@@ -120,6 +120,13 @@ def test_a_wrong_password(own_lr_ci: Command, small: Workspace, registry_with_au
     assert_untouched(lr_ci, registry_with_auth)
 
 
+def test_an_archive_where_a_folder_is(own_lr_ci: Command, small: Workspace) -> None:
+    error = refused(own_lr_ci.run(small.folder, "build", "--output", small.folder), 2)
+
+    assert f"{small.folder} is a folder" in error
+    assert not own_lr_ci.engine_folder.exists()
+
+
 def test_a_registry_that_is_not_there(own_lr_ci: Command, small: Workspace) -> None:
     host = f"localhost:{free_port()}"
 
