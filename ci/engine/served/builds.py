@@ -126,7 +126,8 @@ async def _build(session: Session, step: Step, recipe: _Recipe, found: list[Inst
                 on_stderr=output.take_stderr,
             )  # fmt: skip
         if done.exit_code != 0:
-            raise _failure(session, found, output, done.exit_code, done.stderr)
+            said = done.stderr.replace(str(recipe.context.path), "the build context")
+            raise _failure(session, found, output, done.exit_code, said)
         step.cached = output.undecided == 0
         return (folder / "id").read_text(encoding="ascii").strip().removeprefix("sha256:")
 

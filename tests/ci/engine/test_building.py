@@ -93,6 +93,15 @@ async def test_a_failed_build_leaves_nothing(engine: Opened, base: str) -> None:
     assert all(event.error for event in engine.finished("build"))
 
 
+async def test_a_missing_source_of_copy_is_told_without_the_folders_of_the_engine(engine: Opened, base: str) -> None:
+    source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nCOPY nowhere.txt /\n")
+
+    with pytest.raises(dagger.QueryError, match=r"the build context.*nowhere\.txt") as failure:
+        await source.docker_build().sync()
+
+    assert str(engine.folder) not in str(failure.value)
+
+
 async def test_a_heredoc_is_refused_by_name(engine: Opened, base: str) -> None:
     source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN <<EOF\necho x\nEOF\n")
 
