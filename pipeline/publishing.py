@@ -14,10 +14,11 @@ from typing import Protocol
 from pipeline.concurrency import each
 from pipeline.errors import CollisionError, PipelineError, RegistryError, WriteOnceError
 from pipeline.labels import REVISION
+from pipeline.manifests import Manifest
 from pipeline.planning import RunPlan
 from pipeline.progress import Steps
 from pipeline.refs import shown
-from pipeline.registry import Manifest, Registry
+from pipeline.registry import Registry
 from pipeline.report import TagOutcome, TagReport
 from pipeline.retry import trying_again
 from pipeline.tagging import LatestPolicy, PlannedTag, TagKind, highest_stable

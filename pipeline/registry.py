@@ -6,29 +6,21 @@ labels, lists tags, and writes a manifest that is in the registry under a furthe
 
 from __future__ import annotations
 
-import hashlib
-import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 import httpx
-from pydantic import BaseModel, ConfigDict
 
-from pipeline.credentials import Access, Credentials, RegistryAuth, access_hint, is_transient, seconds_to_wait
-from pipeline.errors import AuthError, RegistryError, TransientError
+from pipeline.credentials import Access, Credentials, RegistryAuth
+from pipeline.errors import RegistryError, TransientError
 from pipeline.image import DIGEST, ImageName
+from pipeline.manifests import MANIFEST_TYPES, Manifest, digest_for_platform, digest_in, digest_of, json_object
 from pipeline.refs import shown
+from pipeline.registry_answers import RUN_AGAIN, path_of, raise_for, reason_of
 from pipeline.retry import trying_again
 
-_MANIFEST_TYPES = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
 """Where registries answer whose images carry another name."""
 _DIGEST_HEADER = "Docker-Content-Digest"
@@ -36,26 +28,7 @@ _REQUEST_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _PAGE_SIZE = 1000
 _MOST_PAGES = 1000
-_RUN_AGAIN = "Run this again; what is written stays and is not sent twice."
 _CHANGED_ON_THE_WAY = "Something between here and the registry changes what passes."
-
-
-class Manifest(BaseModel):
-    """A manifest or index, byte for byte as the registry holds it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    content: bytes
-    media_type: str
-    digest: str
-
-    def parsed(self) -> dict[str, Any]:
-        """Return its JSON object.
-
-        Raises:
-            ValueError: It is none.
-        """
-        return _json_object(self.content)
 
 
 class Registry:
@@ -100,12 +73,12 @@ class Registry:
         response = await self._send("GET", f"{self._path}/manifests/{reference}", what=what, accept=True)
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
-        digest = _digest_of(response.content)
+        digest = digest_of(response.content)
         promised = reference if by_digest else response.headers.get(_DIGEST_HEADER, digest)
         if digest != promised:
             msg = f"{what} was promised as {shown(promised)}, but its bytes are {digest}."
             raise RegistryError(msg, hint=_CHANGED_ON_THE_WAY)
-        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or _MANIFEST_TYPES[0]
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST_TYPES[0]
         return Manifest(content=response.content, media_type=media_type, digest=digest)
 
     async def labels(self, manifest: Manifest, platform: str) -> dict[str, str]:
@@ -125,21 +98,21 @@ class Registry:
             msg = f"The manifest {what} is not JSON."
             raise RegistryError(msg, hint="Check --registry: what answers there may be no registry.") from error
         if isinstance(document.get("manifests"), list):
-            chosen = _for_platform(document["manifests"], platform)
+            chosen = digest_for_platform(document["manifests"], platform)
             inner = None if chosen is None else await self.manifest(chosen)
             return {} if inner is None else await self.labels(inner, platform)
-        digest = _digest_in(document.get("config"))
+        digest = digest_in(document.get("config"))
         if digest is None:
             return {}
         response = await self._send("GET", f"{self._path}/blobs/{digest}", what=what)
         if response.status_code == httpx.codes.NOT_FOUND:
             msg = f"The configuration of {what} is missing in the registry."
             raise RegistryError(msg, hint="Delete the image there and run this again.")
-        if _digest_of(response.content) != digest:
-            msg = f"The configuration of {what} should be {digest}, but its bytes are {_digest_of(response.content)}."
+        if digest_of(response.content) != digest:
+            msg = f"The configuration of {what} should be {digest}, but its bytes are {digest_of(response.content)}."
             raise RegistryError(msg, hint=_CHANGED_ON_THE_WAY)
         try:
-            labels = (_json_object(response.content).get("config") or {}).get("Labels") or {}
+            labels = (json_object(response.content).get("config") or {}).get("Labels") or {}
             return {str(key): str(value) for key, value in labels.items()}
         except (ValueError, AttributeError) as error:
             msg = f"The configuration of {what} is not JSON as it should be."
@@ -160,7 +133,7 @@ class Registry:
             headers={"Content-Type": manifest.media_type},
         )
         if response.status_code == httpx.codes.NOT_FOUND:
-            msg = f"{what} could not be written: {_reason(response)}."
+            msg = f"{what} could not be written: {reason_of(response)}."
             raise RegistryError(msg, hint="Check that the repository exists and is not being deleted.")
         return str(response.headers.get(_DIGEST_HEADER, manifest.digest))
 
@@ -174,7 +147,7 @@ class Registry:
             if response.status_code == httpx.codes.NOT_FOUND:
                 return names
             try:
-                names += [str(name) for name in _json_object(response.content).get("tags") or ()]
+                names += [str(name) for name in json_object(response.content).get("tags") or ()]
             except (ValueError, TypeError) as error:
                 msg = f"The list of tags of {self.image} is not JSON as it should be."
                 raise RegistryError(msg) from error
@@ -182,7 +155,7 @@ class Registry:
             if following is None:
                 return names
             # The path alone: a registry behind a proxy may name itself otherwise, and none may lead elsewhere.
-            url = _path_of(response.url, following)
+            url = path_of(response.url, following)
             if url in asked:
                 msg = f"The list of tags of {self.image} does not go on at {shown(following)}."
                 raise RegistryError(msg, hint="Report this to who runs the registry.")
@@ -220,7 +193,7 @@ class Registry:
         content: bytes | None,
         headers: dict[str, str] | None,
     ) -> httpx.Response:
-        all_headers = dict(headers or {}) | ({"Accept": ", ".join(_MANIFEST_TYPES)} if accept else {})
+        all_headers = dict(headers or {}) | ({"Accept": ", ".join(MANIFEST_TYPES)} if accept else {})
         try:
             with anyio.fail_after(_REQUEST_SECONDS):
                 response = await self._http.request(method, url, content=content, headers=all_headers)
@@ -229,12 +202,12 @@ class Registry:
             raise RegistryError(msg, hint="Check the network, and run this again.") from error
         except (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError) as error:
             msg = f"{self.image.registry} dropped the connection for {what}: {str(error) or type(error).__name__}."
-            raise TransientError(msg, hint=_RUN_AGAIN) from error
+            raise TransientError(msg, hint=RUN_AGAIN) from error
         except httpx.HTTPError as error:
             msg = f"{self.image.registry} could not be reached for {what}: {str(error) or type(error).__name__}."
             hint = "Check --registry and the network. A local one: `lr-ci registry up`."
             raise RegistryError(msg, hint=hint) from error
-        _raise_for(response, self.image, what)
+        raise_for(response, self.image, what)
         return response
 
 
@@ -266,71 +239,3 @@ async def open_registry(
         trust_env=not image.is_loopback,
     ) as http:
         yield Registry(image, http)
-
-
-def _digest_of(content: bytes) -> str:
-    return "sha256:" + hashlib.sha256(content).hexdigest()
-
-
-def _path_of(base: httpx.URL, link: str) -> str:
-    try:
-        return base.join(link).raw_path.decode()
-    except (httpx.InvalidURL, ValueError):
-        return ""
-
-
-def _digest_in(descriptor: object) -> str | None:
-    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
-    return digest if isinstance(digest, str) and DIGEST.fullmatch(digest) is not None else None
-
-
-def _json_object(content: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(content)
-    except RecursionError as error:
-        msg = "nested too deep"
-        raise ValueError(msg) from error
-    if not isinstance(value, dict):
-        msg = "not an object"
-        raise ValueError(msg)  # noqa: TRY004 # what a server sends is a value, not a caller's mistake
-    return value
-
-
-def _raise_for(response: httpx.Response, image: ImageName, what: str) -> None:
-    status = response.status_code
-    if response.is_success or status == httpx.codes.NOT_FOUND:
-        return
-    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-        given = "authorization" in response.request.headers
-        verb = "refuses these credentials for" if given else "wants credentials for"
-        msg = f"{image.registry} {verb} {what} (HTTP {status}{_because(response)})."
-        hint = access_hint(image) if given else "Give --token env:NAME, the variable that holds a token or password."
-        raise AuthError(msg, hint=hint)
-    msg = f"{image.registry} answered HTTP {status} for {what}{_because(response)}."
-    if is_transient(status):
-        raise TransientError(msg, hint=_RUN_AGAIN, after=seconds_to_wait(response))
-    raise RegistryError(msg, hint=_RUN_AGAIN)
-
-
-def _because(response: httpx.Response) -> str:
-    reason = _reason(response)
-    return f": {reason}" if reason else ""
-
-
-def _reason(response: httpx.Response) -> str:
-    """Read the first error of the registry's own JSON; empty for anything else, such as a proxy's HTML."""
-    try:
-        first = response.json()["errors"][0]
-        return shown(f"{first.get('code', '')} {first.get('message', '')}".strip()).strip("'\"")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return ""
-
-
-def _for_platform(descriptors: list[Any], platform: str) -> str | None:
-    system, _, architecture = platform.partition("/")
-    wanted = (system, architecture.partition("/")[0])
-    for descriptor in descriptors:
-        found = descriptor.get("platform") if isinstance(descriptor, dict) else None
-        if isinstance(found, dict) and (found.get("os"), found.get("architecture")) == wanted:
-            return _digest_in(descriptor)
-    return None

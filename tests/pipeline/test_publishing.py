@@ -11,10 +11,11 @@ from pydantic import SecretStr
 from ci.local_registry import Request
 from pipeline.credentials import Credentials
 from pipeline.errors import AuthError, BuildError, CollisionError, PipelineError, RegistryError, WriteOnceError
+from pipeline.manifests import Manifest
 from pipeline.planning import RunPlan
 from pipeline.progress import Steps
 from pipeline.publishing import Published, publish
-from pipeline.registry import Manifest, Registry, open_registry
+from pipeline.registry import Registry, open_registry
 from pipeline.report import TagOutcome
 from pipeline.run import RegistryAccess, find_digest, run_publish
 from pipeline.tagging import LatestPolicy

@@ -15,7 +15,8 @@ from typing_extensions import override
 from pipeline.credentials import Credentials
 from pipeline.errors import AuthError, PipelineError, RegistryError
 from pipeline.image import ImageName
-from pipeline.registry import Manifest, Registry, open_registry
+from pipeline.manifests import Manifest
+from pipeline.registry import Registry, open_registry
 from tests.pipeline.images import INDEX, MANIFEST, Image, digest_of, index_of, put_manifest
 from tests.pipeline.samples import DIGEST
 from tests.pipeline.servers import DROP, Answer, Asked, Handler, as_json, serving
