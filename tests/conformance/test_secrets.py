@@ -65,7 +65,8 @@ async def test_secrets_come_from_files_and_commands(dag: dagger.Client, tmp_path
 
 
 async def test_a_secret_that_is_not_there_is_named(dag: dagger.Client) -> None:
-    with pytest.raises(dagger.QueryError, match="NO_SUCH_VARIABLE"):
+    # Dagger shows three letters alone, as somebody may have given the secret where its name belongs.
+    with pytest.raises(dagger.QueryError, match="NO_"):
         await dag.secret("env://NO_SUCH_VARIABLE").plaintext()
 
 
