@@ -86,8 +86,10 @@ class HostEngine:
 
     async def content(self) -> str:
         """Return a digest of the source as it is."""
+        from pipeline.building import content_digest
+
         await self.open()
-        return await self.as_source().directory.digest()
+        return await content_digest(self.as_source().directory)
 
     async def verify(self, image: ImageName, digest: str, expectation: Expectation) -> Verified:
         """Run an image; see `pipeline.verification`."""

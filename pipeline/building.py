@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import dagger
+from dagger import dag
 
-from pipeline.engine_errors import build_error, upload_error
+from pipeline.engine_errors import build_error, no_answer, upload_error
 from pipeline.errors import PipelineError, RegistryError, UsageError
 from pipeline.image import DIGEST, ImageName
 from pipeline.labels import FROM_DOCKERFILE, oci_labels
@@ -82,8 +83,33 @@ async def dirty_plan(plan: RunPlan, source: Source, *, allowed: bool) -> RunPlan
     """
     if not plan.dirty:
         return plan
-    content = await source.directory.digest() if allowed else ""
-    return plan.for_dirty_tree(content, allowed=allowed)
+    return plan.for_dirty_tree(await content_digest(source.directory) if allowed else "", allowed=allowed)
+
+
+async def content_digest(directory: dagger.Directory) -> str:
+    """Return a text that names what is in a folder.
+
+    Raises:
+        EngineError: The engine does not answer.
+    """
+    try:
+        return await directory.digest()
+    except dagger.DaggerError as error:
+        doing = "reading the source"
+        raise no_answer(doing, error) from error
+
+
+async def default_platform() -> str:
+    """Ask the engine what it builds for by itself, such as `linux/amd64`.
+
+    Raises:
+        EngineError: The engine does not answer.
+    """
+    try:
+        return await dag.default_platform()
+    except dagger.DaggerError as error:
+        doing = "asking for its platform"
+        raise no_answer(doing, error) from error
 
 
 @dataclass(slots=True)

@@ -42,7 +42,7 @@ def build_error(error: dagger.DaggerError, what: str) -> PipelineError:
     """
     text = str(error)
     if not isinstance(error, dagger.QueryError):
-        return _no_answer(f"building {what}", text)
+        return no_answer(f"building {what}", error)
     if _DISK_FULL in text.lower():
         hint = "Free some space where the engine keeps its store, and run this again."
         return BuildError(f"{what} could not be built: {_DISK_FULL} in the engine's store.", hint=hint)
@@ -58,7 +58,7 @@ def upload_error(error: dagger.DaggerError, image: ImageName, reference: str) ->
     """Say why an image could not be uploaded."""
     text = str(error)
     if not isinstance(error, dagger.QueryError):
-        return _no_answer(f"uploading {reference}", text)
+        return no_answer(f"uploading {reference}", error)
     if _DENIED.search(text):
         return AuthError(f"{image.registry} refuses to take {reference}: {one_line(text)}", hint=access_hint(image))
     hint = "Run this again; layers that arrived are not sent twice."
@@ -70,14 +70,15 @@ def pull_error(error: dagger.DaggerError, image: ImageName, reference: str) -> P
     """Say why an image could not be pulled."""
     text = str(error)
     if not isinstance(error, dagger.QueryError):
-        return _no_answer(f"pulling {reference}", text)
+        return no_answer(f"pulling {reference}", error)
     if _DENIED.search(text):
         return AuthError(f"{image.registry} does not give out {reference}: {one_line(text)}", hint=access_hint(image))
     return RegistryError(f"{reference} could not be pulled: {one_line(text)}", hint="Check that it was published.")
 
 
-def _no_answer(doing: str, text: str) -> EngineError:
-    return EngineError(f"The engine did not answer while {doing}: {one_line(text).removesuffix('.')}.")
+def no_answer(doing: str, error: dagger.DaggerError) -> EngineError:
+    """Say that the engine failed at something that is neither the build's nor the registry's fault."""
+    return EngineError(f"The engine did not answer while {doing}: {one_line(str(error)).removesuffix('.')}.")
 
 
 def _failed(what: str, command: str, code: int, output: str) -> str:

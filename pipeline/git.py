@@ -79,7 +79,8 @@ async def _version_tags_at(repository: dagger.GitRepository, sha: CommitSha) -> 
 
 
 async def _origin(git_config: dagger.Directory) -> str | None:
-    if not await git_config.exists(_CONFIG_PATH):
+    # Not `exists`, which is an error in a worktree, where .git is a file.
+    if _CONFIG_PATH not in await git_config.glob(_CONFIG_PATH):
         return None
     text = await git_config.file(_CONFIG_PATH).contents()
     try:

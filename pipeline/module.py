@@ -14,12 +14,22 @@ from dagger import DefaultPath, Doc, Ignore, check, dag, enum_type, field, funct
 from dagger.mod._exceptions import FunctionError
 from pydantic import SecretStr
 
-from pipeline.building import NOT_SOURCE, DaggerBuilder, EngineAccess, Login, Source, check_build, dirty_plan
+from pipeline.building import (
+    NOT_SOURCE,
+    DaggerBuilder,
+    EngineAccess,
+    Login,
+    Source,
+    check_build,
+    default_platform,
+    dirty_plan,
+)
 from pipeline.checkout import Checkout
 from pipeline.credentials import Credentials
-from pipeline.errors import PipelineError
+from pipeline.errors import EngineError, PipelineError, UsageError
 from pipeline.expectation import Expectation
 from pipeline.git import read_checkout
+from pipeline.output import one_line
 from pipeline.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
 from pipeline.progress import PlainProgress
 from pipeline.report import BuildReport
@@ -94,13 +104,14 @@ class Publication:
     document: str
     markdown: str
 
-    @function
-    def report(self) -> dagger.File:
+    # Never cached: the same call of another day would answer with that day's report.
+    @_shown(cache="never")
+    async def report(self) -> dagger.File:
         """The whole report of the run as JSON; write it with -o build-report.json."""
         return dag.file("build-report.json", self.document)
 
-    @function
-    def summary(self) -> str:
+    @_shown(cache="never")
+    async def summary(self) -> str:
         """The report of the run as Markdown, for a job summary."""
         return self.markdown
 
@@ -228,7 +239,7 @@ class BackendPipeline:
             progress.notice(notice)
         plan = await dirty_plan(plan.for_publishing(), self._source(), allowed=allow_dirty)
         builder = DaggerBuilder(plan, self._source(), EngineAccess(login, service))
-        platform = self.platform or await dag.default_platform()
+        platform = self.platform or await default_platform()
         return await run_publish(plan, builder, await _api_access(login, service), progress, platform=platform)
 
     async def _plan(self, ref: str | None, sha: str | None, latest: LatestPolicy) -> RunPlan:
@@ -247,7 +258,7 @@ async def _login(plan: RunPlan, username: str | None, token: dagger.Secret | Non
         return None
     owner = plan.image.repository.partition("/")[0]
     # A file or a command ends with a newline, which engines take for a part of the password.
-    text = await token.plaintext()
+    text = await _plaintext(token)
     secret = token if text == text.strip() else dag.set_secret("registry-token", text.strip())
     return Login(username or owner, secret)
 
@@ -256,8 +267,20 @@ async def _api_access(login: Login | None, service: dagger.Service | None) -> Re
     """Say how this process, inside the engine, reaches the registry's HTTP API."""
     credentials = None
     if login is not None:
-        credentials = Credentials(username=login.username, password=SecretStr(await login.secret.plaintext()))
+        credentials = Credentials(username=login.username, password=SecretStr(await _plaintext(login.secret)))
     if service is None:
         return RegistryAccess(credentials)
-    await service.start()
-    return RegistryAccess(credentials, await service.endpoint(scheme="http"))
+    try:
+        await service.start()
+        return RegistryAccess(credentials, await service.endpoint(scheme="http"))
+    except dagger.DaggerError as error:
+        msg = f"The registry behind --registry-service does not answer: {one_line(str(error))}"
+        raise EngineError(msg, hint="Start it, and name it as tcp://localhost:PORT.") from error
+
+
+async def _plaintext(token: dagger.Secret) -> str:
+    try:
+        return await token.plaintext()
+    except dagger.DaggerError as error:
+        msg = f"The token cannot be read: {one_line(str(error))}"
+        raise UsageError(msg, hint="Give --token env:NAME, file:PATH or cmd:COMMAND.") from error

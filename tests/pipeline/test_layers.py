@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,11 @@ def test_a_pure_module_does_not_reach_out_of_the_process(module: str) -> None:
 def test_the_pipeline_never_imports_what_stands_around_it() -> None:
     for module in MODULES:
         assert not {"ci", "tests", "bench"} & _tops(module)
+
+
+def test_the_module_takes_the_sdk_that_its_engine_brings() -> None:
+    # The engine's copy of the SDK need not have the released number: with a pin, nothing could be installed there.
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert "dagger-io" in project["dependencies"]
+    assert any(wanted.startswith("dagger-io==") for wanted in project["optional-dependencies"]["ci"])
