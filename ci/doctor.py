@@ -72,6 +72,7 @@ async def examine() -> Examination:
         "git": lambda: _program("git", ["git", "--version"], _SETUP),
         "dagger": _dagger,
         "container runtime": _runtime,
+        "root": _root,
         "buildah": lambda: _program("buildah", ["buildah", "--version"], f"The embedded engine needs it. {_SETUP}"),
         "skopeo": lambda: _program("skopeo", ["skopeo", "--version"], f"The embedded engine needs it. {_SETUP}"),
         "runc": lambda: _program("runc", ["runc", "--version"], f"Without it builds are not isolated. {_SETUP}"),
@@ -91,7 +92,7 @@ async def examine() -> Examination:
 
     await each(checks, check)
     dagger, reason = await find_dagger()
-    embedded = all(found[name].health is Health.OK for name in ("buildah", "skopeo"))
+    embedded = all(found[name].health is Health.OK for name in ("root", "buildah", "skopeo"))
     engine = "a Dagger engine" if dagger else "the embedded engine" if embedded else "none"
     chosen = Finding(
         what="engine", health=Health.OK if dagger or embedded else Health.BROKEN, found=f"{engine} ({reason})"
@@ -112,6 +113,13 @@ async def _program(what: str, command: list[str], remedy: str) -> Finding:
             what=what, health=Health.BROKEN, found=f"exits with {result.exit_code}: {version}", remedy=remedy
         )
     return Finding(what=what, health=Health.OK, found=version)
+
+
+async def _root() -> Finding:
+    if os.geteuid() == 0:
+        return Finding(what="root", health=Health.OK, found="runs as root")
+    remedy = "The embedded engine builds as root only: sudo make build-and-push. A Dagger engine does without."
+    return Finding(what="root", health=Health.MISSING, found=f"runs as user {os.geteuid()}", remedy=remedy)
 
 
 async def _dagger() -> Finding:

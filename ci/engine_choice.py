@@ -67,6 +67,17 @@ async def find_dagger() -> tuple[bool, str]:
     return (False, "no container runtime answers") if runtime is None else (True, f"dagger and {runtime} are there")
 
 
+def require_root() -> None:
+    """Make sure that the embedded engine can work as this user, before anything is prepared for it.
+
+    Raises:
+        EngineError: It cannot.
+    """
+    if os.geteuid() != 0:
+        msg = f"The embedded engine builds as root only, and this is user {os.geteuid()}."
+        raise EngineError(msg, hint="Run it by sudo, or use a Dagger engine.")
+
+
 def dagger_program() -> str | None:
     """Return the Dagger CLI: what the environment names, else `dagger` on PATH; None where that is not there."""
     return shutil.which(os.environ.get(CLI_BIN) or "dagger")

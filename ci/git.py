@@ -9,12 +9,13 @@ from ci.process import Completed, run_process
 from pipeline.checkout import Checkout, Commit, commit_time
 from pipeline.concurrency import each
 from pipeline.errors import CheckoutError
-from pipeline.refs import parse_commit
+from pipeline.refs import is_commit, parse_commit
 
 _SECONDS = 60.0
+_COMMIT = ("log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%H%x00%ct%x00%B")
 _QUESTIONS = {
     "ref": ("symbolic-ref", "--quiet", "HEAD"),
-    "commit": ("log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%H%x00%ct%x00%B", "HEAD"),
+    "commit": (*_COMMIT, "HEAD"),
     "tags": ("tag", "--points-at", "HEAD"),
     "origin": ("config", "--get", "remote.origin.url"),
     "status": ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"),
@@ -34,8 +35,12 @@ class HostCheckout:
     checkout: Checkout
 
 
-async def read_host_checkout(folder: Path) -> HostCheckout:
+async def read_host_checkout(folder: Path, named: str | None = None) -> HostCheckout:
     """Read the checkout that a folder is in.
+
+    Args:
+        folder: Any folder of it.
+        named: A commit that the caller names; it need not be there, nor be one at all.
 
     Raises:
         CheckoutError: There is no git, no repository, or no commit in it.
@@ -54,17 +59,31 @@ async def read_host_checkout(folder: Path) -> HostCheckout:
     if answers["status"].exit_code != 0:
         msg = f"Git could not compare the working tree with its commit: {_first_line(answers['status'].stderr)}"
         raise CheckoutError(msg)
-    sha, seconds, message = answers["commit"].stdout.split("\x00", 2)
+    head = _read_commit(answers["commit"])
     return HostCheckout(
         top=Path(top.stdout.removesuffix("\n")),
         checkout=Checkout(
-            head=Commit(sha=parse_commit(sha), message=message.removesuffix("\n"), time=commit_time(int(seconds))),
+            head=head,
+            named=await _other_commit(folder, named, head),
             ref=answers["ref"].stdout.strip() or None,
             tags=tuple(answers["tags"].stdout.split()),
             origin=answers["origin"].stdout.strip() or None,
             dirty=tuple(sorted(entry[3:] for entry in answers["status"].stdout.split("\x00") if entry)),
         ),
     )
+
+
+def _read_commit(answer: Completed) -> Commit:
+    sha, seconds, message = answer.stdout.split("\x00", 2)
+    return Commit(sha=parse_commit(sha), message=message.removesuffix("\n"), time=commit_time(int(seconds)))
+
+
+async def _other_commit(folder: Path, named: str | None, head: Commit) -> Commit | None:
+    """Read the commit that the caller names, where git holds it and it is not the one at HEAD."""
+    if named is None or not is_commit(named) or named.lower() == head.sha:
+        return None
+    answer = await _git(folder, *_COMMIT, f"{named}^{{commit}}")
+    return _read_commit(answer) if answer.exit_code == 0 else None
 
 
 async def _git(folder: Path, *arguments: str) -> Completed:

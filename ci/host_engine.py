@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ci.base_images import prepare_base_images
-from ci.engine_choice import EngineChoice, EngineKind, choose_engine
+from ci.engine_choice import EngineChoice, EngineKind, choose_engine, require_root
 from pipeline.credentials import Credentials
 from pipeline.errors import BuildError, UsageError
 from pipeline.expectation import Expectation, Verified
@@ -78,6 +78,7 @@ class HostEngine:
             self.progress.notice(f"Engine: {kind} ({reason}).")
             mirrors: list[Mirror] = []
             if kind is EngineKind.EMBEDDED:
+                require_root()
                 found = await prepare_base_images(self.source / self.dockerfile, self.progress.notice)
                 mirrors = [Mirror(registry=mirror.prefix, location=mirror.location) for mirror in found]
             await self.stack.enter_async_context(open_session(kind, self.progress.engine_event, mirrors))

@@ -21,6 +21,7 @@ from pipeline.errors import CheckoutError, UsageError
 from pipeline.expectation import Expectation, Verified
 from pipeline.image import DIGEST
 from pipeline.planning import DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
+from pipeline.publishing import Target
 from pipeline.refs import shown
 from pipeline.report import BuildReport
 from pipeline.run import RegistryAccess, find_digest, run_publish
@@ -74,22 +75,25 @@ class RunSettings:
         """
         checkout: Checkout | None = None
         try:
-            checkout = (await read_host_checkout(self.folder)).checkout
+            checkout = (await read_host_checkout(self.folder, self.request.sha)).checkout
         except CheckoutError:
             if self.request.ref is None or self.request.sha is None:
                 raise
         return plan_run(self.request, checkout)
 
-    async def prepare(self) -> Run:
+    async def prepare(self, *, builds: bool = True) -> Run:
         """Make everything ready that a run needs before the engine.
+
+        Args:
+            builds: Whether the run may build, and so needs a source.
 
         Raises:
             UsageError: The source folder or the Dockerfile is not there, or git or the request cannot be meant.
         """
-        host = await read_host_checkout(self.folder)
+        host = await read_host_checkout(self.folder, self.request.sha)
         plan = plan_run(self.request, host.checkout)
         source = (host.top / _DEFAULT_SOURCE) if self.source is None else self.folder / self.source
-        if not (source / self.dockerfile).is_file():
+        if builds and not (source / self.dockerfile).is_file():
             msg = f"There is no {shown(self.dockerfile)} in {source}."
             raise UsageError(msg, hint="Check --source, and --dockerfile, which is a path inside it.")
         return Run(self, plan, source, await self._credentials(plan))
@@ -134,9 +138,10 @@ class Run:
             if plan.dirty:
                 allowed = self.settings.request.allow_dirty
                 plan = plan.for_dirty_tree(await engine.content() if allowed else "", allowed=allowed)
-            platform = self.settings.platform or default_platform()
+            asked_for = self.settings.platform
+            target = Target(asked_for or default_platform(), asked_for=asked_for is not None)
             access = RegistryAccess(self.credentials)
-            return await run_publish(plan, HostBuilder(engine, plan), access, progress, platform=platform)
+            return await run_publish(plan, HostBuilder(engine, plan), access, progress, target=target)
 
     async def build(self, progress: RunProgress, output: Path | None) -> None:
         """Build without publishing, and write the image as an OCI archive where one is asked for.

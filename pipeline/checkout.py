@@ -49,6 +49,7 @@ class Checkout(BaseModel):
         ref: The full name of the branch at HEAD; None when HEAD is detached.
         tags: The short names of the tags at HEAD.
         origin: The URL of the remote `origin`; None where there is none.
+        named: The commit that the caller named, where git holds it and it is not the one at HEAD.
         dirty: The paths, from the repository's top, that are not what the commit says; ignored ones do not count.
     """
 
@@ -58,6 +59,7 @@ class Checkout(BaseModel):
     ref: str | None = None
     tags: tuple[str, ...] = ()
     origin: str | None = Field(default=None, repr=False)  # may hold a password
+    named: Commit | None = None
     dirty: tuple[str, ...] = ()
 
     def dirty_summary(self) -> str:
@@ -115,7 +117,8 @@ def effective_commit(checkout: Checkout | None, sha: str | None) -> Commit:
             raise RefError(msg, hint="Give --sha with the full commit.")
         return checkout.head
     full = parse_commit(sha)
-    return checkout.head if checkout is not None and checkout.head.sha == full else Commit(sha=full)
+    known = () if checkout is None else (checkout.head, checkout.named)
+    return next((commit for commit in known if commit is not None and commit.sha == full), Commit(sha=full))
 
 
 def commit_time(seconds: int) -> datetime | None:

@@ -114,5 +114,9 @@ class DirtyTreeError(GuardError):
     """The working tree is not what the commit says."""
 
 
+class SourceMismatchError(GuardError):
+    """What is checked out is another commit than the one whose image would be built of it."""
+
+
 class WriteOnceError(GuardError):
     """A tag that is written once names another image already."""

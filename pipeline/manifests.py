@@ -40,6 +40,43 @@ class Manifest(BaseModel):
         return json_object(self.content)
 
 
+class ImageConfig(BaseModel):
+    """What an image's configuration says, as far as it is read.
+
+    Attributes:
+        labels: Its labels.
+        platform: What it is for, such as `linux/amd64`; empty where it does not say.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    labels: dict[str, str] = {}
+    platform: str = ""
+
+
+def image_config(content: bytes) -> ImageConfig:
+    """Read a configuration.
+
+    Raises:
+        ValueError: It is not JSON, or not as it should be.
+    """
+    document = json_object(content)
+    try:
+        labels = (document.get("config") or {}).get("Labels") or {}
+        system, architecture = document.get("os"), document.get("architecture")
+        return ImageConfig(
+            labels={str(key): str(value) for key, value in labels.items()},
+            platform=f"{system}/{architecture}" if system and architecture else "",
+        )
+    except AttributeError as error:
+        raise ValueError(error) from error
+
+
+def same_platform(one: str, other: str) -> bool:
+    """Say whether two platforms have one system and architecture, whatever their variants (`linux/arm64/v8`)."""
+    return one.split("/")[:2] == other.split("/")[:2]
+
+
 def digest_of(content: bytes) -> str:
     """Return the digest that names these bytes."""
     return "sha256:" + hashlib.sha256(content).hexdigest()

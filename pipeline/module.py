@@ -32,6 +32,7 @@ from pipeline.git import read_checkout
 from pipeline.output import one_line
 from pipeline.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
 from pipeline.progress import PlainProgress
+from pipeline.publishing import Target
 from pipeline.report import BuildReport
 from pipeline.run import RegistryAccess, find_digest, run_publish
 from pipeline.summary import render_summary
@@ -239,8 +240,8 @@ class BackendPipeline:
             progress.notice(notice)
         plan = await dirty_plan(plan.for_publishing(), self._source(), allowed=allow_dirty)
         builder = DaggerBuilder(plan, self._source(), EngineAccess(login, service))
-        platform = self.platform or await default_platform()
-        return await run_publish(plan, builder, await _api_access(login, service), progress, platform=platform)
+        target = Target(self.platform or await default_platform(), asked_for=self.platform is not None)
+        return await run_publish(plan, builder, await _api_access(login, service), progress, target=target)
 
     async def _plan(self, ref: str | None, sha: str | None, latest: LatestPolicy) -> RunPlan:
         request = RunRequest(registry=self.registry, owner=self.owner, name=self.name, ref=ref, sha=sha, latest=latest)

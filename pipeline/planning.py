@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.checkout import Checkout, Commit, effective_commit, effective_ref
-from pipeline.errors import DirtyTreeError, ImageNameError
+from pipeline.errors import DirtyTreeError, ImageNameError, SourceMismatchError
 from pipeline.image import GitHubRepository, ImageName, github_repository, image_name
 from pipeline.report import CommitReport, PlanReport
 from pipeline.tagging import LatestPolicy, TagPlan, plan_dirty, plan_tags
@@ -51,6 +51,7 @@ class RunPlan(BaseModel):
         commit: What it is built from.
         repository: The origin, where that is on GitHub.
         origin: The origin's URL.
+        checked_out: The commit at HEAD, where git says that it is another one than the run's.
         dirty: The paths that are not what the commit says, and how a message lists them.
         owner_known: False where nobody said who the image belongs to and the default stands in.
         notices: What a person should know before it goes on.
@@ -63,6 +64,7 @@ class RunPlan(BaseModel):
     commit: Commit
     repository: GitHubRepository | None = None
     origin: str | None = Field(default=None, repr=False)  # may hold a password
+    checked_out: Commit | None = None
     dirty: tuple[str, ...] = ()
     dirty_summary: str = ""
     owner_known: bool = True
@@ -105,6 +107,18 @@ class RunPlan(BaseModel):
             raise ImageNameError(msg, hint="Give --owner, or set the remote `origin` to the repository on GitHub.")
         return self
 
+    def for_building(self) -> RunPlan:
+        """Return this plan where what is checked out may be built as its commit.
+
+        Raises:
+            SourceMismatchError: Git says that it is another commit.
+        """
+        if self.checked_out is not None:
+            wanted, there = self.commit.short_sha, self.checked_out.short_sha
+            msg = f"The image of commit {wanted} must be built, but {there} is what is checked out."
+            raise SourceMismatchError(msg, hint=f"Check it out: git checkout {self.commit.short_sha}")
+        return self
+
     def for_dirty_tree(self, content: str, *, allowed: bool) -> RunPlan:
         """Return the plan that publishes a dirty tree under its own tag alone.
 
@@ -142,14 +156,17 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     notices: list[str] = []
     if owner is None:
         notices.append(f"No --owner, and origin is not on GitHub: taking {DEFAULT_OWNER!r}.")
+    checked_out = None
     if checkout is not None and commit.sha != checkout.head.sha:
         notices.append(f"--sha {commit.short_sha} is not what is checked out ({checkout.head.short_sha}).")
+        checked_out = checkout.head if checkout.named is not None else None
     return RunPlan(
         image=image,
         tags=plan_tags(ref, commit.sha, request.latest),
         commit=commit,
         repository=repository,
         origin=origin,
+        checked_out=checked_out,
         dirty=() if checkout is None else checkout.dirty,
         dirty_summary="" if checkout is None else checkout.dirty_summary(),
         owner_known=owner is not None,

@@ -14,7 +14,7 @@ from typing import Protocol
 from pipeline.concurrency import each
 from pipeline.errors import CollisionError, PipelineError, RegistryError, WriteOnceError
 from pipeline.labels import REVISION
-from pipeline.manifests import Manifest
+from pipeline.manifests import ImageConfig, Manifest, same_platform
 from pipeline.planning import RunPlan
 from pipeline.progress import Steps
 from pipeline.refs import shown
@@ -49,15 +49,30 @@ class Published:
         digest: The manifest's digest.
         tags: What became of each tag, in the order of the plan.
         built: False where the image was in the registry already.
+        platform: What the image is for.
     """
 
     digest: str
     tags: tuple[TagReport, ...]
     built: bool
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an image is for.
+
+    Attributes:
+        platform: Such as `linux/amd64`; in an index, the image that is meant.
+        asked_for: Whether the caller named it, so that an image for another one is not what is wanted.
+    """
+
+    platform: str
+    asked_for: bool = False
 
 
 async def publish(
-    plan: RunPlan, registry: Registry, builder: ImageBuilder, steps: Steps, *, platform: str
+    plan: RunPlan, registry: Registry, builder: ImageBuilder, steps: Steps, *, target: Target
 ) -> Published:
     """Publish an image under all tags of a plan.
 
@@ -66,21 +81,23 @@ async def publish(
         registry: The HTTP API of the image's repository.
         builder: Builds and uploads; not called where the commit's image is there already.
         steps: Times the steps.
-        platform: Such as `linux/amd64`; which image of an index is meant.
+        target: What the image is for.
 
     Raises:
-        CollisionError: The commit's tag names the image of another commit.
+        CollisionError: The commit's tag names the image of another commit, or of this one for another platform.
+        SourceMismatchError: The image must be built, and what is checked out is another commit.
         WriteOnceError: The version names another image already.
         AuthError: The registry does not let these credentials do this.
         RegistryError: The registry failed, or tags do not end on one digest.
         BuildError: The image could not be built.
     """
-    run = _Publication(plan, registry, platform)
+    run = _Publication(plan, registry, target, target.platform)
     with steps.step("check the registry"):
         await registry.check_access()
         manifest = await run.existing_image()
     built = False
     if manifest is None:
+        plan.for_building()
         with steps.step("build the image"):
             await builder.build()
         manifest = await run.image_of_tag(plan.tags.primary.name)  # another run may have been quicker
@@ -93,15 +110,17 @@ async def publish(
     with steps.step("write the tags"):
         await run.write_tags(manifest)
         await run.check_digests(manifest.digest)
-    return Published(manifest.digest, tuple(run.reports[tag.name] for tag in plan.tags.tags), built)
+    tags = tuple(run.reports[tag.name] for tag in plan.tags.tags)
+    return Published(manifest.digest, tags, built, run.platform)
 
 
 @dataclass(slots=True)
 class _Publication:
-    """The state of one publication: the reports of the tags that are done."""
+    """The state of one publication: the reports of the tags that are done, and what the image is for."""
 
     plan: RunPlan
     registry: Registry
+    target: Target
     platform: str
     reports: dict[str, TagReport] = field(default_factory=dict)
 
@@ -114,9 +133,10 @@ class _Publication:
             released = await self.registry.manifest(tag.name)
             if released is None or (existing is not None and released.digest == existing.digest):
                 continue
-            labels = await self.registry.labels(released, self.platform)
-            if existing is not None or labels.get(REVISION) != self.plan.commit.sha:
+            config = await self.registry.config(released, self.target.platform)
+            if existing is not None or config.labels.get(REVISION) != self.plan.commit.sha:
                 raise self._taken(tag.name, released.digest)
+            self._check_platform(tag.name, config)
             existing = released
         return existing
 
@@ -125,9 +145,10 @@ class _Publication:
         manifest = await self.registry.manifest(name)
         if manifest is None:
             return None
-        labels = await self.registry.labels(manifest, self.platform)
-        revision = labels.get(REVISION)
+        config = await self.registry.config(manifest, self.target.platform)
+        revision = config.labels.get(REVISION)
         if revision == self.plan.commit.sha:
+            self._check_platform(name, config)
             return manifest
         reference = self.registry.image.tagged(name)
         if revision is None:
@@ -137,6 +158,16 @@ class _Publication:
         msg = f"{reference} is the image of commit {shown(revision)}, not of {self.plan.commit.sha}."
         hint = "Their first seven digits are alike: amend the newer commit so that it gets another name."
         raise CollisionError(msg, hint=hint)
+
+    def _check_platform(self, name: str, config: ImageConfig) -> None:
+        """Take note of what an image is for, where that is not something else than was asked for."""
+        if not config.platform:
+            return
+        if self.target.asked_for and not same_platform(config.platform, self.target.platform):
+            reference = self.registry.image.tagged(name)
+            msg = f"{reference} is the image of this commit for {config.platform}, not for {self.target.platform}."
+            raise CollisionError(msg, hint="Publish another platform under another --name.")
+        self.platform = config.platform
 
     async def uploaded(self, builder: ImageBuilder) -> Manifest:
         """Upload the image under the commit's tag and read its manifest back."""

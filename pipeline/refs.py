@@ -141,10 +141,15 @@ def parse_commit(sha: str) -> CommitSha:
     Raises:
         RefError: It is not 40 hexadecimal digits.
     """
-    if _COMMIT.fullmatch(sha) is None:
+    if not is_commit(sha):
         msg = f"The commit {shown(sha)} is not a full one: {len(sha)} characters instead of 40 hex digits."
         raise RefError(msg, hint="Give the whole commit, as `git rev-parse HEAD` prints it.")
     return CommitSha(sha.lower())
+
+
+def is_commit(text: str) -> bool:
+    """Say whether a text is a full commit name, in either case."""
+    return _COMMIT.fullmatch(text) is not None
 
 
 def short_sha(commit: CommitSha) -> str:

@@ -16,7 +16,16 @@ import httpx
 from pipeline.credentials import Access, Credentials, RegistryAuth
 from pipeline.errors import RegistryError, TransientError
 from pipeline.image import DIGEST, ImageName
-from pipeline.manifests import MANIFEST_TYPES, Manifest, digest_for_platform, digest_in, digest_of, json_object
+from pipeline.manifests import (
+    MANIFEST_TYPES,
+    ImageConfig,
+    Manifest,
+    digest_for_platform,
+    digest_in,
+    digest_of,
+    image_config,
+    json_object,
+)
 from pipeline.refs import shown
 from pipeline.registry_answers import RUN_AGAIN, path_of, raise_for, reason_of
 from pipeline.retry import trying_again
@@ -81,8 +90,8 @@ class Registry:
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST_TYPES[0]
         return Manifest(content=response.content, media_type=media_type, digest=digest)
 
-    async def labels(self, manifest: Manifest, platform: str) -> dict[str, str]:
-        """Read the labels of an image's configuration.
+    async def config(self, manifest: Manifest, platform: str) -> ImageConfig:
+        """Read an image's configuration.
 
         Args:
             manifest: The image's manifest, or an index of which the platform's image is taken.
@@ -100,10 +109,10 @@ class Registry:
         if isinstance(document.get("manifests"), list):
             chosen = digest_for_platform(document["manifests"], platform)
             inner = None if chosen is None else await self.manifest(chosen)
-            return {} if inner is None else await self.labels(inner, platform)
+            return ImageConfig() if inner is None else await self.config(inner, platform)
         digest = digest_in(document.get("config"))
         if digest is None:
-            return {}
+            return ImageConfig()
         response = await self._send("GET", f"{self._path}/blobs/{digest}", what=what)
         if response.status_code == httpx.codes.NOT_FOUND:
             msg = f"The configuration of {what} is missing in the registry."
@@ -112,9 +121,8 @@ class Registry:
             msg = f"The configuration of {what} should be {digest}, but its bytes are {digest_of(response.content)}."
             raise RegistryError(msg, hint=_CHANGED_ON_THE_WAY)
         try:
-            labels = (json_object(response.content).get("config") or {}).get("Labels") or {}
-            return {str(key): str(value) for key, value in labels.items()}
-        except (ValueError, AttributeError) as error:
+            return image_config(response.content)
+        except ValueError as error:
             msg = f"The configuration of {what} is not JSON as it should be."
             raise RegistryError(msg) from error
 

@@ -9,7 +9,7 @@ from pipeline.errors import RegistryError
 from pipeline.image import ImageName
 from pipeline.planning import RunPlan
 from pipeline.progress import Progress, Steps
-from pipeline.publishing import ImageBuilder, publish
+from pipeline.publishing import ImageBuilder, Target, publish
 from pipeline.registry import open_registry
 from pipeline.report import BuildReport
 
@@ -33,7 +33,7 @@ async def run_publish(
     access: RegistryAccess,
     progress: Progress,
     *,
-    platform: str,
+    target: Target,
 ) -> BuildReport:
     """Build and publish, and say what was done.
 
@@ -42,14 +42,14 @@ async def run_publish(
         builder: Builds and uploads; not asked for anything where the image is in the registry already.
         access: How to reach the registry.
         progress: Is told what happens.
-        platform: What the image is for, such as `linux/amd64`.
+        target: What the image is for.
 
     Raises:
         PipelineError: One of its subclasses, by what went wrong; see `pipeline.errors`.
     """
     steps = Steps(progress)
     async with open_registry(plan.image, access.credentials, base_url=access.api_url) as registry:
-        published = await publish(plan, registry, builder, steps, platform=platform)
+        published = await publish(plan, registry, builder, steps, target=target)
     return BuildReport(
         image=str(plan.image),
         digest=published.digest,
@@ -60,7 +60,7 @@ async def run_publish(
         ref=plan.tags.ref,
         version=None if plan.tags.version is None else str(plan.tags.version),
         built=published.built,
-        platform=platform,
+        platform=published.platform,
         steps=steps.finished,
     )
 

@@ -23,7 +23,8 @@ shift 3
 if command -v curl >/dev/null 2>&1; then
   ask() { curl -sS -o /dev/null -w '%{http_code}' --noproxy '*' -m 5 "http://127.0.0.1:$port$path"; }
 elif command -v wget >/dev/null 2>&1; then
-  ask() { wget -q -O /dev/null -T 5 --no-proxy "http://127.0.0.1:$port$path" && echo 200; }
+  ask() { wget -S -O /dev/null -T 5 --no-proxy "http://127.0.0.1:$port$path" 2>&1 |
+    sed -n 's#^ *HTTP/[0-9.]* \([0-9][0-9][0-9]\).*#\1#p' | tail -n 1; }
 elif command -v ruby >/dev/null 2>&1; then
   ask() { ruby -rnet/http -e 'print Net::HTTP.start("127.0.0.1", ARGV[0].to_i, nil) { |h|
     h.open_timeout = h.read_timeout = 5; h.get(ARGV[1]).code }' "$port" "$path"; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -164,8 +165,8 @@ def verify(
         settings = options.run_settings(
             request, source=None, dockerfile=_DOCKERFILE, username=username, token=token, engine=engine
         )
-        run = await settings.prepare()
-        expectation = Expectation(command=tuple(command.split()), path=path, port=port)
+        run = await settings.prepare(builds=False)
+        expectation = Expectation(command=tuple(shlex.split(command)), path=path, port=port)
         with ConsoleProgress(console, show_output=debug) as progress:
             verified = await run.verify(progress, digest, expectation)
         text = f"{verified.reference}\n{command}: {verified.output}\n{path}: {verified.status}"

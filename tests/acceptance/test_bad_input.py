@@ -172,6 +172,17 @@ def test_two_commits_whose_first_seven_digits_are_alike(
     assert Image(registry).digest("master") == first.stdout.strip()
 
 
+def test_a_commit_that_is_not_checked_out(small_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
+    older = small.head
+    small.append("backend/Dockerfile", "RUN touch /changed\n")
+    newer = small.commit("Change it")
+
+    error = refused(push(small_lr_ci, small.folder, registry, "--sha", older), 6)
+
+    assert f"commit {older[:7]} must be built, but {newer[:7]} is what is checked out" in error
+    assert writes(registry.requests()) == []
+
+
 def test_a_version_that_another_commit_has(small_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
     released = push(small_lr_ci, small.folder, registry, "--ref", "refs/tags/v0.1.1").succeeded()
     before = registry.requests()

@@ -33,6 +33,15 @@ def test_the_engine_pulls_it_by_the_tags_digest_and_it_answers(lr_ci: Command, p
     assert answer == "/up: 200"
 
 
+def test_verifying_runs_the_server_each_time(lr_ci: Command, publication: Publication) -> None:
+    arguments = ["verify", "--registry", publication.image.registry.host, "--digest", publication.digest, "--debug"]
+
+    for _ in range(2):
+        run = lr_ci.run(publication.workspace.folder, *arguments).succeeded()
+        assert "Puma starting" in run.stderr
+        assert "puma shutdown" in run.stderr
+
+
 def test_an_image_that_was_never_published_is_not_verified(lr_ci: Command, publication: Publication) -> None:
     arguments = ["verify", "--registry", publication.image.registry.host, "--sha", "0" * 40]
 

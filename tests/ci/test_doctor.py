@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from ci.cli import main
 from ci.doctor import Examination, Finding, Health, examine
-from ci.engine_choice import CLI_BIN, RUNNER_HOST
+from ci.engine_choice import CLI_BIN, RUNNER_HOST, require_root
+from pipeline.errors import EngineError
 from tests.ci.programs import Programs
 
 TOKEN = "ghp_0123456789abcdefghij"
 PROGRAMS = ("git", "buildah", "skopeo", "runc", "mmdebstrap", "docker-registry")
-FINDINGS = ["engine", "git", "dagger", "container runtime", *PROGRAMS[1:], "local registry", "token"]
+FINDINGS = ["engine", "git", "dagger", "container runtime", "root", *PROGRAMS[1:], "local registry", "token"]
 
 
 @pytest.fixture(autouse=True)
@@ -21,13 +23,15 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Programs) -
     del programs
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)  # what the engine needs, whoever runs the tests
 
 
 async def found() -> dict[str, Finding]:
     return {finding.what: finding for finding in (await examine()).findings}
 
 
-async def test_everything_that_is_missing_is_said_with_what_to_do_about_it() -> None:
+async def test_everything_that_is_missing_is_said_with_what_to_do_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # tests run as root
     examination = await examine()
     assert [finding.what for finding in examination.findings] == FINDINGS
     engine, *others = examination.findings
@@ -48,6 +52,22 @@ async def test_what_is_there_is_shown_by_its_version_and_needs_no_remedy(program
     assert findings["dagger"].found == "dagger v0.21.8"
     assert findings["container runtime"].found == "docker"
     assert findings["engine"].found == "a Dagger engine (dagger and docker are there)"
+
+
+async def test_another_user_than_root_has_no_embedded_engine(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in PROGRAMS:
+        programs.add(name, "echo 1")
+    assert (await examine()).embedded
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    examination = await examine()
+    assert not examination.embedded
+    assert not examination.ready
+    with pytest.raises(EngineError, match="as root only, and this is user 1000"):
+        require_root()
 
 
 async def test_a_version_on_standard_error_counts(programs: Programs) -> None:

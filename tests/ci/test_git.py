@@ -42,6 +42,21 @@ class TestTheRef:
         assert (checkout.ref, checkout.tags) == (None, ("v1.2.3",))
 
 
+class TestTheCommitThatTheCallerNames:
+    async def test_is_read_where_git_holds_it(self, repository: Repository) -> None:
+        older = repository.head
+        repository.commit()
+        named = (await read_host_checkout(repository.top, older.upper())).checkout.named
+        assert named is not None
+        assert (named.sha, named.time is None) == (older, False)
+
+    async def test_is_none_at_head_where_git_does_not_hold_it_and_where_it_is_none(
+        self, repository: Repository
+    ) -> None:
+        for named in (None, repository.head, "0" * 40, "main", "--all", "0" * 39):
+            assert (await read_host_checkout(repository.top, named)).checkout.named is None
+
+
 class TestTheTags:
     async def test_are_all_at_head_light_and_annotated(self, repository: Repository) -> None:
         repository.git("tag", "v0.9.0")

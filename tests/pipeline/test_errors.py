@@ -19,6 +19,7 @@ EXIT_CODES = {
     errors.GuardError: 6,
     errors.CollisionError: 6,
     errors.DirtyTreeError: 6,
+    errors.SourceMismatchError: 6,
     errors.WriteOnceError: 6,
 }
 

@@ -9,12 +9,21 @@ import pytest
 from pydantic import SecretStr
 
 from ci.local_registry import Request
+from pipeline.checkout import Commit
 from pipeline.credentials import Credentials
-from pipeline.errors import AuthError, BuildError, CollisionError, PipelineError, RegistryError, WriteOnceError
+from pipeline.errors import (
+    AuthError,
+    BuildError,
+    CollisionError,
+    PipelineError,
+    RegistryError,
+    SourceMismatchError,
+    WriteOnceError,
+)
 from pipeline.manifests import Manifest
 from pipeline.planning import RunPlan
 from pipeline.progress import Steps
-from pipeline.publishing import Published, publish
+from pipeline.publishing import Published, Target, publish
 from pipeline.registry import Registry, open_registry
 from pipeline.report import TagOutcome
 from pipeline.run import RegistryAccess, find_digest, run_publish
@@ -27,6 +36,7 @@ from tests.registry_fixtures import RunningRegistry
 REPOSITORY = "linkradar/lr-backend"
 MANIFESTS = f"/v2/{REPOSITORY}/manifests/"
 REVISION = "org.opencontainers.image.revision"
+TARGET = Target("linux/amd64")
 RELEASE = "refs/tags/v1.2.3"
 WRITTEN, MOVED, PRESENT, KEPT = TagOutcome.WRITTEN, TagOutcome.MOVED, TagOutcome.PRESENT, TagOutcome.KEPT
 
@@ -67,10 +77,10 @@ class Bench:
     def builder(self, plan: RunPlan) -> Builder:
         return Builder(plan, self.running.url, self.running.auth)
 
-    async def publish(self, plan: RunPlan, builder: Builder | None = None) -> Published:
+    async def publish(self, plan: RunPlan, builder: Builder | None = None, target: Target = TARGET) -> Published:
         async with open_registry(plan.image, None) as registry:
             steps = Steps(Heard())
-            return await publish(plan, registry, builder or self.builder(plan), steps, platform="linux/amd64")
+            return await publish(plan, registry, builder or self.builder(plan), steps, target=target)
 
     def digests(self) -> dict[str, str]:
         """Return what every tag in the registry names, by the registry itself."""
@@ -273,6 +283,32 @@ class TestGuards:
         assert "Delete that tag" in caught.value.hint
         assert builder.calls == []
         assert bench.digests() == {"sha-9c68c4a": by_hand}
+
+    async def test_an_image_for_another_platform_than_asked_for_is_not_promoted(self, bench: Bench) -> None:
+        await bench.publish(bench.plan())
+        plan = bench.plan(RELEASE)
+        with pytest.raises(CollisionError, match=r"this commit for linux/amd64, not for linux/arm64/v8"):
+            await bench.publish(plan, target=Target("linux/arm64/v8", asked_for=True))
+        assert "v1.2.3" not in bench.digests()
+
+    async def test_without_a_platform_asked_for_the_report_says_what_the_image_is_for(self, bench: Bench) -> None:
+        await bench.publish(bench.plan())
+        promoted = await bench.publish(bench.plan(RELEASE), target=Target("linux/arm64"))
+        assert not promoted.built
+        assert promoted.platform == "linux/amd64"
+
+    async def test_what_is_not_checked_out_is_not_built_but_promoted(self, bench: Bench) -> None:
+        elsewhere = {"checked_out": Commit(sha=OTHER_SHA)}
+        plan = bench.plan().model_copy(update=elsewhere)
+        builder = bench.builder(plan)
+        with pytest.raises(SourceMismatchError, match="9c68c4a must be built, but 0123456 is what is checked out"):
+            await bench.publish(plan, builder)
+        assert builder.calls == []
+        assert bench.digests() == {}
+
+        await bench.publish(bench.plan())
+        released = await bench.publish(bench.plan(RELEASE).model_copy(update=elsewhere))
+        assert not released.built
 
     async def test_a_version_of_another_commit_is_refused_before_anything_is_built(self, bench: Bench) -> None:
         first = await bench.publish(bench.plan(RELEASE))
@@ -505,7 +541,7 @@ class TestHalfWay:
 
 class TestAWholeRun:
     async def _run(self, plan: RunPlan, builder: Builder, heard: Heard) -> dict[str, object]:
-        report = await run_publish(plan, builder, RegistryAccess(), heard, platform="linux/amd64")
+        report = await run_publish(plan, builder, RegistryAccess(), heard, target=TARGET)
         return report.model_dump(mode="json")
 
     async def test_it_is_reported_whole(self, bench: Bench) -> None:
@@ -554,7 +590,7 @@ async def test_a_registry_with_a_password_is_written_with_one_question(registry_
     bench = Bench(registry_with_auth, registry_with_auth.host)
     plan = bench.plan(RELEASE)
     credentials = Credentials(username=registry_with_auth.user, password=SecretStr(registry_with_auth.password))
-    report = await run_publish(plan, bench.builder(plan), RegistryAccess(credentials), Heard(), platform="linux/amd64")
+    report = await run_publish(plan, bench.builder(plan), RegistryAccess(credentials), Heard(), target=TARGET)
     assert [tag.outcome for tag in report.tags] == [WRITTEN] * 3
     refused = [request for request in registry_with_auth.requests() if request.status == 401]
     assert len([request for request in refused if request.agent == "backend-pipeline"]) == 1
