@@ -70,7 +70,7 @@ class BuildReport(BaseModel):
     image: str = Field(description="The image without tag or digest, such as ghcr.io/linkradar/lr-backend.")
     digest: str = Field(description="The manifest's digest; every tag that was not kept names it.")
     reference: str = Field(description="image@digest, which never moves.")
-    primary: str = Field(description="The reference by the tag of the commit.")
+    primary: str = Field(description="The whole reference by the tag of the commit, as docker pull takes it.")
     tags: tuple[TagReport, ...] = Field(description="In the order they were written.")
     commit: CommitReport
     ref: str = Field(description="The full git ref, such as refs/heads/master.")
@@ -87,7 +87,7 @@ class PlanReport(BaseModel):
 
     schema_version: Literal[1] = 1
     image: str = Field(description="The image without tag or digest.")
-    primary: str = Field(description="The tag that the image is uploaded under.")
+    primary: str = Field(description="The tag that the image is uploaded under; a tag alone, as in tags.")
     tags: tuple[str, ...] = Field(description="All tags, in the order of writing.")
     references: tuple[str, ...] = Field(description="The same as whole references.")
     commit: CommitReport
