@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from ci.folders import base_images_folder
 from ci.local_registry import HUB, Mirror, RegistrySettings, base_images, hub_mirror, seed, status, up
 from ci.local_registry.seeding import hub_answers
 from pipeline.errors import RegistryError
@@ -33,8 +35,12 @@ async def prepare_base_images(dockerfile: Path, notice: Callable[[str], None]) -
         return []
     settings = RegistrySettings()
     running = await status(settings)
+    if running.asks_for_password:
+        # Its password is for the images that are published there, and is none of the builder's.
+        settings = RegistrySettings(folder=base_images_folder())
+        running = await status(settings)
     if running.running:
-        settings = RegistrySettings(port=running.port)
+        settings = replace(settings, port=running.port)
     elif await hub_answers():
         return []
     else:
@@ -49,7 +55,7 @@ async def _start(settings: RegistrySettings) -> RegistrySettings:
     try:
         await up(settings)
     except RegistryError:
-        settings = RegistrySettings(port=_free_port())
+        settings = replace(settings, port=_free_port())
         await up(settings)
     return settings
 

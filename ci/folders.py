@@ -22,3 +22,8 @@ def engine_folder() -> Path:
 def registry_folder() -> Path:
     """Return the folder of the local registry's data, log and process id."""
     return cache_folder() / "registry"
+
+
+def base_images_folder() -> Path:
+    """Return the folder of a second local registry, for base images where the first one asks for a password."""
+    return cache_folder() / "base-images"

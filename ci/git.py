@@ -9,7 +9,7 @@ from ci.process import Completed, run_process
 from pipeline.checkout import Checkout, Commit, commit_time
 from pipeline.concurrency import each
 from pipeline.errors import CheckoutError
-from pipeline.refs import is_commit, parse_commit
+from pipeline.refs import TAGS, CommitSha, is_commit, parse_commit
 
 _SECONDS = 60.0
 _COMMIT = ("log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%H%x00%ct%x00%B")
@@ -35,12 +35,13 @@ class HostCheckout:
     checkout: Checkout
 
 
-async def read_host_checkout(folder: Path, named: str | None = None) -> HostCheckout:
+async def read_host_checkout(folder: Path, named: str | None = None, ref: str | None = None) -> HostCheckout:
     """Read the checkout that a folder is in.
 
     Args:
         folder: Any folder of it.
         named: A commit that the caller names; it need not be there, nor be one at all.
+        ref: A ref that the caller names; the same holds.
 
     Raises:
         CheckoutError: There is no git, no repository, or no commit in it.
@@ -65,6 +66,7 @@ async def read_host_checkout(folder: Path, named: str | None = None) -> HostChec
         checkout=Checkout(
             head=head,
             named=await _other_commit(folder, named, head),
+            tagged=await _tagged_commit(folder, ref),
             ref=answers["ref"].stdout.strip() or None,
             tags=tuple(answers["tags"].stdout.split()),
             origin=answers["origin"].stdout.strip() or None,
@@ -84,6 +86,14 @@ async def _other_commit(folder: Path, named: str | None, head: Commit) -> Commit
         return None
     answer = await _git(folder, *_COMMIT, f"{named}^{{commit}}")
     return _read_commit(answer) if answer.exit_code == 0 else None
+
+
+async def _tagged_commit(folder: Path, ref: str | None) -> CommitSha | None:
+    """Read the commit that a tag names, where git has it."""
+    if ref is None or not ref.startswith(TAGS) or "\x00" in ref:
+        return None
+    answer = await _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    return parse_commit(answer.stdout.strip()) if answer.exit_code == 0 else None
 
 
 async def _git(folder: Path, *arguments: str) -> Completed:

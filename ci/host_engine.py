@@ -7,6 +7,8 @@ The Dagger SDK takes a second to import, so that waits for the same moment.
 
 from __future__ import annotations
 
+import secrets
+import shlex
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,12 +187,14 @@ class HostBuilder:
         container = await (await self._dagger()).container()
         try:
             if command:
-                return await container.with_exec(command).stdout()
+                # A fresh variable, or an engine answers with what the same command printed another day.
+                fresh = container.with_env_variable("LR_CI_RUN", secrets.token_hex(8))
+                return await fresh.with_exec(command).stdout()
             self.engine.progress.close()
             await container.terminal().sync()
         except dagger.ExecError as error:
             output = last_lines(error.stderr) or last_lines(error.stdout) or "no output"
-            msg = f"`{' '.join(command)}` exited with {error.exit_code} in the image: {output}"
+            msg = f"`{shlex.join(command)}` exited with {error.exit_code} in the image: {output}"
             raise BuildError(msg) from error
         except dagger.DaggerError as error:
             msg = f"There is no shell in the image to be had: {last_lines(str(error))}"

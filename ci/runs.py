@@ -7,6 +7,7 @@ few requests to it and nothing else.
 from __future__ import annotations
 
 import platform as host_platform
+import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipeline.errors import CheckoutError, UsageError
 from pipeline.expectation import Expectation, Verified
 from pipeline.image import DIGEST
 from pipeline.planning import DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
+from pipeline.progress import Steps
 from pipeline.publishing import Target
 from pipeline.refs import shown
 from pipeline.report import BuildReport
@@ -75,7 +77,7 @@ class RunSettings:
         """
         checkout: Checkout | None = None
         try:
-            checkout = (await read_host_checkout(self.folder, self.request.sha)).checkout
+            checkout = (await read_host_checkout(self.folder, self.request.sha, self.request.ref)).checkout
         except CheckoutError:
             if self.request.ref is None or self.request.sha is None:
                 raise
@@ -90,11 +92,12 @@ class RunSettings:
         Raises:
             UsageError: The source folder or the Dockerfile is not there, or git or the request cannot be meant.
         """
-        host = await read_host_checkout(self.folder, self.request.sha)
+        host = await read_host_checkout(self.folder, self.request.sha, self.request.ref)
         plan = plan_run(self.request, host.checkout)
         source = (host.top / _DEFAULT_SOURCE) if self.source is None else self.folder / self.source
         if builds and not (source / self.dockerfile).is_file():
-            msg = f"There is no {shown(self.dockerfile)} in {source}."
+            missing = f"There is no folder {source}." if not source.is_dir() else None
+            msg = missing or f"There is no {shown(self.dockerfile)} in {source}."
             raise UsageError(msg, hint="Check --source, and --dockerfile, which is a path inside it.")
         return Run(self, plan, source, await self._credentials(plan))
 
@@ -155,7 +158,8 @@ class Run:
             raise UsageError(msg, hint="Give --output the path of the file to write, such as image.tar.")
         async with AsyncExitStack() as stack:
             builder = HostBuilder(self._engine(stack, progress), self.plan)
-            await builder.build()
+            with Steps(progress).step("build the image"):
+                await builder.build()
             if output is not None:
                 await builder.export(output)
 
@@ -165,9 +169,13 @@ class Run:
         Raises:
             BuildError: The image could not be built, or the command failed in it.
         """
+        if not command and not sys.stdin.isatty():
+            msg = "A shell needs a terminal, and there is none here."
+            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version")
         async with AsyncExitStack() as stack:
             builder = HostBuilder(self._engine(stack, progress), self.plan)
-            await builder.build()
+            with Steps(progress).step("build the image"):
+                await builder.build()
             return await builder.run_inside(command)
 
     async def verify(self, progress: RunProgress, digest: str | None, expectation: Expectation) -> Verified:

@@ -50,6 +50,7 @@ class Checkout(BaseModel):
         tags: The short names of the tags at HEAD.
         origin: The URL of the remote `origin`; None where there is none.
         named: The commit that the caller named, where git holds it and it is not the one at HEAD.
+        tagged: The commit that the tag of the ref asked for names, where git has that tag.
         dirty: The paths, from the repository's top, that are not what the commit says; ignored ones do not count.
     """
 
@@ -60,6 +61,7 @@ class Checkout(BaseModel):
     tags: tuple[str, ...] = ()
     origin: str | None = Field(default=None, repr=False)  # may hold a password
     named: Commit | None = None
+    tagged: CommitSha | None = None
     dirty: tuple[str, ...] = ()
 
     def dirty_summary(self) -> str:

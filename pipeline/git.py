@@ -20,17 +20,20 @@ from pipeline.checkout import Checkout, Commit, commit_time
 from pipeline.concurrency import each
 from pipeline.errors import CheckoutError
 from pipeline.output import one_line
-from pipeline.refs import CommitSha, parse_commit, parse_version, shown
+from pipeline.refs import TAGS, CommitSha, parse_commit, parse_version, shown
 
 _DETACHED = "HEAD"
 _CONFIG_PATH = ".git/config"
 
 
-async def read_checkout(repository: dagger.GitRepository, git_config: dagger.Directory) -> Checkout:
+async def read_checkout(
+    repository: dagger.GitRepository, git_config: dagger.Directory, asked_for: str | None = None
+) -> Checkout:
     """Read what is checked out.
 
     Args:
         repository: The repository, local or remote.
+        asked_for: The ref that the caller names, if any.
         git_config: The top folder of the checkout with at most `.git/config` in it; a worktree has none.
 
     Raises:
@@ -44,6 +47,7 @@ async def read_checkout(repository: dagger.GitRepository, git_config: dagger.Dir
         # A remote repository has no working tree that could differ from the commit.
         dirty = await _dirty_paths(repository) if url is None else ()
         tags = await _version_tags_at(repository, sha) if ref == _DETACHED else ()
+        tagged = await _tagged_commit(repository, asked_for)
         origin = await _origin(git_config) if url is None else url
     except dagger.QueryError as error:
         msg = f"Git could not say what is checked out: {one_line(str(error))}."
@@ -53,6 +57,7 @@ async def read_checkout(repository: dagger.GitRepository, git_config: dagger.Dir
         ref=None if ref == _DETACHED else ref,
         tags=tags,
         origin=origin,
+        tagged=tagged,
         dirty=dirty,
     )
 
@@ -76,6 +81,14 @@ async def _version_tags_at(repository: dagger.GitRepository, sha: CommitSha) -> 
 
     await each(versions, compare)
     return tuple(sorted(found))
+
+
+async def _tagged_commit(repository: dagger.GitRepository, ref: str | None) -> CommitSha | None:
+    """Read the commit that a version tag names, where git has that tag."""
+    tag = "" if ref is None or not ref.startswith(TAGS) else ref.removeprefix(TAGS)
+    if parse_version(tag) is None or tag not in await repository.tags():
+        return None
+    return parse_commit(await repository.tag(tag).commit())
 
 
 async def _origin(git_config: dagger.Directory) -> str | None:

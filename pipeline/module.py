@@ -24,7 +24,6 @@ from pipeline.building import (
     default_platform,
     dirty_plan,
 )
-from pipeline.checkout import Checkout
 from pipeline.credentials import Credentials
 from pipeline.errors import EngineError, PipelineError, UsageError
 from pipeline.expectation import Expectation
@@ -245,10 +244,7 @@ class BackendPipeline:
 
     async def _plan(self, ref: str | None, sha: str | None, latest: LatestPolicy) -> RunPlan:
         request = RunRequest(registry=self.registry, owner=self.owner, name=self.name, ref=ref, sha=sha, latest=latest)
-        return plan_run(request, await self._checkout())
-
-    async def _checkout(self) -> Checkout:
-        return await read_checkout(self.repo, self.git_config)
+        return plan_run(request, await read_checkout(self.repo, self.git_config, ref))
 
     def _source(self) -> Source:
         return Source(self.source, self.dockerfile, self.platform)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.checkout import Checkout, Commit, effective_commit, effective_ref
 from pipeline.errors import DirtyTreeError, ImageNameError, SourceMismatchError
 from pipeline.image import GitHubRepository, ImageName, github_repository, image_name
+from pipeline.refs import short_sha
 from pipeline.report import CommitReport, PlanReport
 from pipeline.tagging import LatestPolicy, TagPlan, plan_dirty, plan_tags
 
@@ -146,6 +147,7 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     Raises:
         RefError: The ref or the commit cannot be published, or nothing says which one it is.
         ImageNameError: The registry, owner or name is not valid.
+        SourceMismatchError: The ref is a tag that git has at another commit.
     """
     origin = None if checkout is None else checkout.origin
     repository = github_repository(origin)
@@ -156,6 +158,9 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     notices: list[str] = []
     if owner is None:
         notices.append(f"No --owner, and origin is not on GitHub: taking {DEFAULT_OWNER!r}.")
+    if checkout is not None and checkout.tagged is not None and checkout.tagged != commit.sha:
+        msg = f"{ref} names commit {short_sha(checkout.tagged)}, and this would publish {commit.short_sha} under it."
+        raise SourceMismatchError(msg, hint=f"Check the tag out: git checkout {ref.removeprefix('refs/tags/')}")
     checked_out = None
     if checkout is not None and commit.sha != checkout.head.sha:
         notices.append(f"--sha {commit.short_sha} is not what is checked out ({checkout.head.short_sha}).")

@@ -17,6 +17,8 @@ CommitSha = NewType("CommitSha", str)
 """A full commit name: 40 hexadecimal digits in lower case."""
 
 SHORT_SHA_LENGTH = 7
+BRANCHES = "refs/heads/"
+TAGS = "refs/tags/"
 
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -106,16 +108,18 @@ def parse_ref(full_name: str) -> PublishableRef:
     if _NO_TEXT.search(full_name):
         msg = f"The ref {shown(full_name)} is not UTF-8."
         raise RefError(msg, hint=_PUBLISHABLE)
-    if branch := _after("refs/heads/", full_name):
+    if branch := _after(BRANCHES, full_name):
         return BranchRef(full_name=full_name, name=branch)
-    if tag := _after("refs/tags/", full_name):
+    if tag := _after(TAGS, full_name):
         version = parse_version(tag)
         if version is None:
             msg = f"The tag {shown(tag)} is not a version such as v1.2.3 or v1.2.3-rc.1."
             raise RefError(msg, hint=_PUBLISHABLE)
         return VersionRef(full_name=full_name, version=version)
     msg = f"The ref {shown(full_name)} cannot be published." if full_name else "The ref is empty."
-    raise RefError(msg, hint=_PUBLISHABLE)
+    meant = f"refs/{'heads' if parse_version(full_name) is None else 'tags'}/{full_name}"
+    guess = "" if "/" in full_name or not full_name else f"Did you mean {shown(meant)}? "
+    raise RefError(msg, hint=guess + _PUBLISHABLE)
 
 
 def parse_version(tag: str) -> Version | None:

@@ -55,7 +55,7 @@ class Registry:
             AuthError: It wants credentials, or others than these.
             RegistryError: It does not answer, or is no registry.
         """
-        response = await self._send("GET", "/v2/", what=self.image.registry)
+        response = await self._send("GET", "/v2/", what=str(self.image))
         if response.status_code == httpx.codes.NOT_FOUND:
             msg = f"{self.image.registry} answers, but is no container registry (no /v2/)."
             raise RegistryError(msg, hint="Check --registry.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,6 @@ from ci.cli.console import ConsoleProgress, error_console
 from ci.cli.report_file import forget_report, write_report
 from ci.cli.running import run_command
 from ci.engine_choice import EngineChoice
-from pipeline.expectation import Expectation
 from pipeline.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunRequest
 from pipeline.tagging import LatestPolicy
 
@@ -143,9 +141,11 @@ def verify(
         str | None,
         typer.Option(help="Image to verify.", show_default="the one that this commit's tag names"),
     ] = None,
-    command: Annotated[str, typer.Option(help="Command that must end well in it.")] = "bin/rails --version",
+    command: Annotated[
+        str, typer.Option(help="Command that must end well in it, quoted as for a shell.")
+    ] = "bin/rails --version",
     path: Annotated[str, typer.Option(help="Path that its server must answer.")] = "/up",
-    port: Annotated[int, typer.Option(help="Port that its server listens on.")] = 3000,
+    port: Annotated[int, typer.Option(help="Port that its server listens on.", min=1, max=65_535)] = 3000,
     registry: options.Registry = DEFAULT_REGISTRY,
     owner: options.Owner = None,
     name: options.Name = DEFAULT_NAME,
@@ -166,7 +166,7 @@ def verify(
             request, source=None, dockerfile=_DOCKERFILE, username=username, token=token, engine=engine
         )
         run = await settings.prepare(builds=False)
-        expectation = Expectation(command=tuple(shlex.split(command)), path=path, port=port)
+        expectation = options.expectation(command, path, port)
         with ConsoleProgress(console, show_output=debug) as progress:
             verified = await run.verify(progress, digest, expectation)
         text = f"{verified.reference}\n{command}: {verified.output}\n{path}: {verified.status}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from typing import Self, assert_never
@@ -16,12 +17,23 @@ from pipeline.output import one_line
 _LONGEST_LINE = 100
 
 
+class _PipeTolerantConsole(Console):
+    """A console whose reader may go away (`lr-ci build 2>&1 | head`): the run goes on, and says no more."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on, in place of ending the process in the middle of its work."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
 def error_console() -> Console:
     """Return the console for progress and errors.
 
     FORCE_COLOR gives a log its colours; it does not make it a terminal, where a live display could be.
     """
-    return Console(stderr=True, force_interactive=None if sys.stderr.isatty() else False)
+    return _PipeTolerantConsole(stderr=True, force_interactive=None if sys.stderr.isatty() else False)
 
 
 def answer_console() -> Console:

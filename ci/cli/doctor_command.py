@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from ci.cli import options
@@ -29,13 +28,13 @@ def doctor(*, json: options.Json = False, debug: options.Debug = False) -> None:
         if json:
             print_answer(report.model_dump_json(indent=2))
         else:
-            table = Table(box=None, pad_edge=False, show_header=False)
-            for column in ("what", "health", "found", "remedy"):
-                table.add_column(column, overflow="fold")
+            console = answer_console()
             for finding in report.findings:
                 health = Text(finding.health, _STYLES[finding.health])
-                table.add_row(finding.what, health, Text(finding.found), Text(finding.remedy))
-            answer_console().print(table)
+                line = Text.assemble(f"{finding.what}: ", health, f", {finding.found}")
+                console.print(line, soft_wrap=True)
+                if finding.remedy:
+                    console.print(Text(f"    {finding.remedy}", "dim"), soft_wrap=True)
         if not report.ready:
             msg = "Nothing here can build: there is neither a Dagger engine nor what the embedded one needs."
             raise EngineError(msg, hint="`make setup` installs what the embedded engine needs.")

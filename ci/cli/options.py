@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +12,16 @@ import typer
 from ci.engine_choice import EngineChoice
 from ci.runs import RunSettings
 from ci.secret_source import parse_secret_source
+from pipeline.errors import UsageError
+from pipeline.expectation import Expectation
 from pipeline.planning import RunRequest
+from pipeline.refs import shown
 from pipeline.tagging import LatestPolicy
 
 _IMAGE = "Image"
 _GIT = "Git"
 _ACCESS = "Access"
+_PLATFORM = re.compile(r"[a-z]+/[a-z0-9]+(?:/v[0-9]+)?")
 
 Source = Annotated[
     Path | None,
@@ -103,6 +109,9 @@ def run_settings(
     Raises:
         UsageError: `--token` does not name a place.
     """
+    if platform is not None and _PLATFORM.fullmatch(platform) is None:
+        msg = f"--platform {shown(platform)} is none."
+        raise UsageError(msg, hint="Give one such as linux/amd64 or linux/arm64.")
     return RunSettings(
         request=request,
         source=source,
@@ -112,3 +121,23 @@ def run_settings(
         token=None if token is None else parse_secret_source(token),
         engine=engine,
     )
+
+
+def expectation(command: str, path: str, port: int) -> Expectation:
+    """Put together what an image must do.
+
+    Raises:
+        UsageError: The command or the path cannot be meant.
+    """
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        msg = f"--command {shown(command)} cannot be read: {error}."
+        raise UsageError(msg, hint="Quote it as for a shell.") from error
+    if not words:
+        msg = "--command is empty."
+        raise UsageError(msg, hint="Give one that ends well in the image, such as 'bin/rails --version' or true.")
+    if not path.startswith("/"):
+        msg = f"--path {shown(path)} does not begin with a slash."
+        raise UsageError(msg)
+    return Expectation(command=words, path=path, port=port)

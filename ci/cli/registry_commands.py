@@ -13,6 +13,7 @@ from ci.cli import options
 from ci.cli.answers import print_answer
 from ci.cli.console import error_console
 from ci.cli.running import run_command
+from ci.folders import base_images_folder
 from ci.local_registry import DEFAULT_PORT, RegistrySettings, RegistryStatus, down, status, up
 
 app = typer.Typer(help="Start, stop and look at the local registry (Debian's docker-registry on loopback).")
@@ -43,6 +44,7 @@ def stop(*, json: options.Json = False, debug: options.Debug = False) -> None:
     """Stop it; its images stay."""
 
     async def command() -> None:
+        await down(RegistrySettings(folder=base_images_folder()))
         _answer(await down(RegistrySettings()), json=json)
 
     run_command(command, error_console(), debug=debug)

@@ -82,6 +82,7 @@ async def status(settings: RegistrySettings) -> RegistryStatus:
         pid=None if record is None else record.pid,
         data_bytes=data_bytes,
         repositories=repositories,
+        asks_for_password=record is not None and record.htpasswd is not None,
     )
 
 
@@ -107,7 +108,8 @@ def _refuse_other_settings(settings: RegistrySettings, record: ProcessRecord) ->
     if record.port != settings.port:
         msg = f"The local registry of {settings.folder} runs on port {record.port} already, not {settings.port}."
         raise UsageError(msg, hint="Use that port, or stop it first: lr-ci registry down")
-    if record.htpasswd != settings.password_file:
+    # Who names no password file takes it as it runs.
+    if settings.password_file is not None and record.htpasswd != settings.password_file:
         msg = f"The local registry on port {record.port} runs already with another password file."
         raise UsageError(msg, hint="Stop it first: lr-ci registry down")
 

@@ -85,6 +85,7 @@ class RegistryStatus:
         pid: Its process id while it runs.
         data_bytes: Size of all blobs on disk.
         repositories: Number of repositories that hold at least one image.
+        asks_for_password: Whether it runs and lets in only who has a password.
     """
 
     running: bool
@@ -94,6 +95,7 @@ class RegistryStatus:
     pid: int | None
     data_bytes: int
     repositories: int
+    asks_for_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)

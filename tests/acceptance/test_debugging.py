@@ -48,6 +48,25 @@ def test_a_shell_without_a_terminal_says_what_to_do(small_lr_ci: Command, small:
     assert len(run.error.splitlines()) <= 2
 
 
+def test_a_command_in_the_image_runs_each_time(small_lr_ci: Command, small: Workspace) -> None:
+    read_clock = ["shell", "--", "cat", "/proc/uptime"]
+
+    first, second = (small_lr_ci.run(small.folder, *read_clock).succeeded().stdout for _ in range(2))
+
+    assert first != second
+
+
+def test_a_reader_of_the_messages_may_go_away(small_lr_ci: Command, small: Workspace) -> None:
+    small.append("backend/Dockerfile", "RUN cat /proc/version /proc/cpuinfo /proc/meminfo\n")
+
+    command = f"{LR_CI} build 2>&1 >/dev/null | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=small.folder, env=small_lr_ci.environment, check=False, timeout=120
+    )
+
+    assert done.returncode == 0
+
+
 def test_the_image_is_written_as_an_archive(small_lr_ci: Command, small: Workspace, tmp_path: Path) -> None:
     archive = tmp_path / "image.tar"
 

@@ -11,8 +11,9 @@ import pytest
 
 from ci import base_images
 from ci.base_images import prepare_base_images
+from ci.folders import base_images_folder
 from ci.local_registry import HUB, Mirror, RegistrySettings, down, status, up
-from pipeline.errors import EngineError, RegistryError
+from pipeline.errors import EngineError
 from tests.base_image import push_base_image
 from tests.registry_fixtures import free_port
 
@@ -159,13 +160,21 @@ class TestWithALocalRegistry:
         with pytest.raises(EngineError, match="docker-registry is not installed"):
             await prepare_base_images(dockerfile(tmp_path, "FROM debian\n"), Told())
 
-    async def test_one_that_asks_for_a_user_is_an_error_of_the_registry(self, tmp_path: Path) -> None:
+    async def test_one_that_asks_for_a_user_is_left_alone_and_a_second_one_serves(self, tmp_path: Path) -> None:
         passwords = tmp_path / "users"
         passwords.write_text("ada:$2y$05$abcdefghijklmnopqrstuu5Lo0g67CiD3M4RpN1BmBb4Crp5w7dbK\n", encoding="utf-8")
         settings = RegistrySettings(port=free_port(), htpasswd=passwords)
         await up(settings)
-        with pytest.raises(RegistryError):
-            await prepare_base_images(dockerfile(tmp_path, "FROM debian\n"), Told())
+        second = RegistrySettings(folder=base_images_folder())
+        try:
+            with pytest.raises(EngineError, match="debian:latest cannot be had"):  # and Debian's suites are made there
+                await prepare_base_images(dockerfile(tmp_path, "FROM debian\n"), Told())
+            found = await status(second)
+            assert found.running
+            assert not found.asks_for_password
+            assert found.port != settings.port
+        finally:
+            await down(second)
 
 
 @pytest.mark.build

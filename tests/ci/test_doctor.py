@@ -162,7 +162,7 @@ class TestTheCommand:
         out, err = capsys.readouterr()
         assert err == ""
         for what in FINDINGS:
-            assert f"\n{what} " in f"\n{out}"
+            assert f"\n{what}: " in f"\n{out}"
         assert TOKEN not in out
 
     def test_answers_and_then_fails_where_nothing_can(
@@ -187,7 +187,7 @@ class TestTheCommand:
         monkeypatch.setenv("COLUMNS", "200")
         programs.add("runc", "echo 'runc [/] [red]1.2[/red] C:\\\\'")
         assert self.run(monkeypatch) == 0
-        assert "runc [/] [red]1.2[/red] C:\\ " in capsys.readouterr().out + " "
+        assert "runc [/] [red]1.2[/red] C:\\\n" in capsys.readouterr().out
 
 
 def test_looking_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,20 @@ class TestTheCommitThatTheCallerNames:
             assert (await read_host_checkout(repository.top, named)).checkout.named is None
 
 
+class TestTheTagOfTheRefThatTheCallerNames:
+    async def test_is_read_with_what_it_names_light_or_annotated(self, repository: Repository) -> None:
+        first = repository.head
+        repository.git("tag", "v1.0.0")
+        repository.git("tag", "--annotate", "-m", "release", "v1.0.1")
+        repository.commit()
+        for ref in ("refs/tags/v1.0.0", "refs/tags/v1.0.1"):
+            assert (await read_host_checkout(repository.top, ref=ref)).checkout.tagged == first
+
+    async def test_is_none_where_git_has_no_such_tag_or_it_is_no_tag(self, repository: Repository) -> None:
+        for ref in (None, "refs/tags/v9.9.9", "refs/heads/master", "master", "refs/tags/", "--all", "refs/tags/a\0b"):
+            assert (await read_host_checkout(repository.top, ref=ref)).checkout.tagged is None
+
+
 class TestTheTags:
     async def test_are_all_at_head_light_and_annotated(self, repository: Repository) -> None:
         repository.git("tag", "v0.9.0")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.checkout import Checkout
-from pipeline.errors import DirtyTreeError, ImageNameError, RefError
+from pipeline.checkout import Checkout, Commit
+from pipeline.errors import DirtyTreeError, ImageNameError, RefError, SourceMismatchError
 from pipeline.labels import oci_labels
 from pipeline.planning import RunPlan, RunRequest, plan_run
 from pipeline.tagging import LatestPolicy
@@ -138,3 +138,13 @@ def test_a_password_in_the_origin_never_appears_anywhere(origin: str) -> None:
         plan.for_dirty_tree("", allowed=False)
     shown = [repr(known), repr(plan), str(plan), plan.report().model_dump_json(), str(labels), str(caught.value)]
     assert not [text for text in [*shown, *plan.notices] if "hunter2" in text]
+
+
+def test_a_tag_that_git_has_at_another_commit_is_refused() -> None:
+    elsewhere = Checkout(head=Commit(sha=SHA), tagged=OTHER_SHA)
+    request = RunRequest(ref="refs/tags/v3.0.0")
+    with pytest.raises(SourceMismatchError, match=r"refs/tags/v3\.0\.0 names commit 0123456, and .* 9c68c4a") as caught:
+        plan_run(request, elsewhere)
+    assert caught.value.hint == "Check the tag out: git checkout v3.0.0"
+    there = elsewhere.model_copy(update={"tagged": SHA})
+    assert plan_run(request, there).tags.primary.name == "sha-9c68c4a"

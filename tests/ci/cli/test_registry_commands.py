@@ -16,7 +16,7 @@ from tests.registry_fixtures import PASSWORD, USER, free_port, htpasswd_line
 
 pytestmark = pytest.mark.registry
 
-FIELDS = {"running", "url", "host", "port", "pid", "data_bytes", "repositories"}
+FIELDS = {"running", "url", "host", "port", "pid", "data_bytes", "repositories", "asks_for_password"}
 
 
 class Registry:
@@ -112,7 +112,9 @@ def test_users_of_a_file_that_is_not_there_are_bad_usage(registry: Registry, tmp
 
 
 def test_a_registry_that_is_not_installed_says_what_to_do(registry: Registry) -> None:
-    run = lr_ci(registry.folder, "registry", "up", cache=registry.folder, env={"PATH": "/nothing"})
+    run = lr_ci(
+        registry.folder, "registry", "up", "--port", str(registry.port), cache=registry.folder, env={"PATH": "/nothing"}
+    )
     assert run.exit_code == 5
     assert "docker-registry is not installed" in run.complaint[0]
     assert "make setup" in run.complaint[1]
