@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -60,9 +60,8 @@ async def _session(workdir: Path, mirrors: Sequence[Mirror]) -> None:
                 tasks.start_soon(_until, wait, tasks.cancel_scope)
 
 
-async def _until(wait: object, scope: anyio.CancelScope) -> None:
-    if callable(wait):
-        await wait()
+async def _until(wait: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+    await wait()
     scope.cancel()
 
 
