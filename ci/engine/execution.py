@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from ci.engine.buildah import essence
 from ci.engine.container_roots import Stubs, make_folder
 from ci.engine.containers import ContainerState, ExecResult, Mount, MountKind
@@ -52,6 +54,21 @@ class Command:
         return self.expect == "ANY" or (exit_code == 0) == (self.expect == "SUCCESS")
 
 
+class _Note(BaseModel):
+    """What is kept of a command: the image after it, by its id, and what it gave."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    image: str = Field(pattern=r"\A[0-9a-f]{64}\z")
+    stdout: str
+    stderr: str
+    combined: str
+    exit_code: int
+
+    def result(self) -> ExecResult:
+        return ExecResult(self.stdout, self.stderr, self.combined, self.exit_code)
+
+
 async def execute(session: Session, state: ContainerState, command: Command) -> ContainerState:
     """Run a command and return the container after it.
 
@@ -81,13 +98,12 @@ async def execute(session: Session, state: ContainerState, command: Command) -> 
 
 async def _recall(session: Session, state: ContainerState, note: Path) -> ContainerState | None:
     try:
-        kept = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        kept = _Note.model_validate_json(note.read_bytes())
+    except (OSError, ValidationError):
         return None
-    image = kept.pop("image")
-    if not await session.buildah.has(image):
+    if not await session.buildah.has(kept.image):
         return None
-    return replace(state, image=image, image_ref="", last_exec=ExecResult(**kept))
+    return replace(state, image=kept.image, image_ref="", last_exec=kept.result())
 
 
 @dataclass
