@@ -10,7 +10,8 @@ import anyio
 from ci.engine.buildah import Buildah, essence
 from ci.engine.errors import QueryFailedError
 from ci.engine.isolation import stop_containers
-from ci.engine.workspace import dead_sessions, live_sessions, private_folder, remove_session, sole_lock
+from ci.engine.workspace import dead_sessions, live_sessions, private_folder, remove_session
+from ci.locking import try_lock
 
 
 async def sweep(buildah: Buildah, *, ending: bool = False) -> None:
@@ -34,7 +35,7 @@ async def sweep(buildah: Buildah, *, ending: bool = False) -> None:
             await stop_containers(private / "runc")
     if ending:
         await stop_containers(workspace.private / "runc")
-    with sole_lock(buildah.storage.builds_lock) as no_builds:
+    with try_lock(buildah.storage.builds_lock) as no_builds:
         alive = live_sessions(workspace.shared) - ({workspace.name} if ending else set())
         await _remove_containers(buildah, alive, no_builds=no_builds)
     for own in dead:

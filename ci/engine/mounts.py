@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -10,15 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
-
 from ci.engine.container_roots import resolve_in
 from ci.engine.containers import Mount, MountKind
 from ci.engine.errors import QueryFailedError
 from ci.engine.secrets import SecretValue
 from ci.engine.session import Session
-
-_POLL = 0.1
+from ci.locking import exclusive_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +86,8 @@ async def _cache(session: Session, mount: Mount) -> AsyncIterator[Path]:
     if not mount.locked:
         yield folder
         return
-    descriptor = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await anyio.sleep(_POLL)
+    async with exclusive_lock(folder.with_suffix(".lock")):
         yield folder
-    finally:
-        os.close(descriptor)
 
 
 def owner_ids(root: Path, owner: str) -> tuple[int, int]:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
-import anyio
-
 from ci.engine.errors import QueryFailedError
 from ci.engine.snapshots import remove_tree
+from ci.locking import try_lock
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name and mode 0700 is made in it
 _LOCK = "alive.lock"
 _PRIVATE = "private.path"
 _DRAFT = ".new-"
-_POLL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ def open_workspace(shared: Path) -> Iterator[Workspace]:
     except OSError as e:
         msg = f"the embedded engine's folder {shared} cannot be used: {e.strerror}"
         raise QueryFailedError(msg, hint="Name another by XDG_CACHE_HOME.") from e
-    with sole_lock(lock):
+    with try_lock(lock):
         draft.rename(own)  # others see the folder only once it is locked, so that they don't take it for a dead one's
         private = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=_MEMORY if _usable(_MEMORY) else None))
         (own / _PRIVATE).write_text(str(private), encoding="utf-8")
@@ -125,41 +122,10 @@ def remove_session(own: Path) -> None:
         remove_tree(own)
 
 
-@asynccontextmanager
-async def shared_lock(path: Path) -> AsyncIterator[None]:
-    """Hold a lock that others may hold too, for as long as the block runs; wait for who holds it alone."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await anyio.sleep(_POLL)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def sole_lock(path: Path) -> Iterator[bool]:
-    """Try to hold a lock that nobody else holds; tell whether that worked."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
-
-
 def _is_held(path: Path) -> bool:
     if not path.exists():
         return False
-    with sole_lock(path) as free:
+    with try_lock(path) as free:
         return not free
 
 

@@ -20,7 +20,7 @@ from ci.engine.secrets import SecretValue
 from ci.engine.served.queries import check_platform
 from ci.engine.session import Session, Step
 from ci.engine.snapshots import Snapshot
-from ci.engine.workspace import shared_lock
+from ci.locking import shared_lock
 
 _LONG = 2 * 3600.0
 _STEP = re.compile(r"^(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)$")
