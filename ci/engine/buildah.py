@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 
 from ci.engine.errors import QueryFailedError
+from ci.engine.overlay import container_layers, detach
 from ci.engine.storage import Storage
 from ci.engine.workspace import Workspace
 from ci.process import Completed, LineSink, run_process
@@ -108,7 +109,7 @@ class Buildah:
             yield name
         finally:
             with anyio.CancelScope(shield=True):
-                await self.call("rm", name)
+                await self.remove(name)
 
     @asynccontextmanager
     async def root(self, container: str) -> AsyncIterator[Path]:
@@ -118,7 +119,39 @@ class Buildah:
             yield Path(folder)
         finally:
             with anyio.CancelScope(shield=True):
-                await self.call("umount", container)
+                await self._unmount(container)
+
+    async def remove(self, container: str) -> bool:
+        """Unmount and remove a working container; what was written in it goes first where the disk is full.
+
+        Returns:
+            Whether it is gone. One that cannot be unmounted stays in the records, for the next session to remove.
+        """
+        layer = container_layers(self.storage).get(container)
+        if layer is not None:
+            if layer.is_mounted() and not await self._unmount(container):
+                return False
+            if not layer.has_room():
+                # `rm` would drop the container's record and fail on the layer's, which nothing removes then.
+                await layer.empty()
+        return (await self.call("rm", container)).exit_code == 0
+
+    async def _unmount(self, container: str) -> bool:
+        """Unmount a working container that is about to be removed; tell whether it is mounted nowhere.
+
+        On a full disk buildah fails to note that it unmounted, or fails before it does.
+        """
+        layer = container_layers(self.storage).get(container)
+        done = await self.call("umount", container)
+        if layer is None:
+            return done.exit_code == 0
+        if done.exit_code == 0 and not layer.is_mounted():
+            return True
+        detached = await detach(layer.merged)
+        if not layer.has_room():
+            await layer.empty()
+        await self.call("umount", container)
+        return detached and not layer.is_mounted()
 
     async def commit(self, container: str) -> str:
         """Keep a working container's file system as an image and return its id."""

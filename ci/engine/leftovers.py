@@ -10,6 +10,7 @@ import anyio
 from ci.engine.buildah import Buildah, essence
 from ci.engine.errors import QueryFailedError
 from ci.engine.isolation import stop_containers
+from ci.engine.overlay import detach_strays, mounts_below
 from ci.engine.workspace import dead_sessions, live_sessions, private_folder, remove_session
 from ci.locking import try_lock
 
@@ -36,8 +37,12 @@ async def sweep(buildah: Buildah, *, ending: bool = False) -> None:
     if ending:
         await stop_containers(workspace.private / "runc")
     with try_lock(buildah.storage.builds_lock) as no_builds:
+        # Looked at first: what a session mounts that begins after this is not among them.
+        mounted = mounts_below(buildah.storage.graph)
         alive = live_sessions(workspace.shared) - ({workspace.name} if ending else set())
         await _remove_containers(buildah, alive, no_builds=no_builds)
+        if no_builds and alive <= {workspace.name}:
+            await detach_strays(buildah.storage, mounted)
     for own in dead:
         remove_session(own)
 
@@ -47,8 +52,7 @@ async def _remove_containers(buildah: Buildah, alive: set[str], *, no_builds: bo
         owner = container["containername"].split("-c-")[0]
         ours = container["containername"].startswith(f"{owner}-c-")
         if (ours and owner not in alive) or (not ours and no_builds):
-            await buildah.call("umount", container["id"])
-            await buildah.call("rm", container["id"])
+            await buildah.remove(container["id"])
 
 
 async def _listed(buildah: Buildah) -> list[dict[str, str]]:

@@ -46,6 +46,7 @@ def test_a_full_disk_is_named_and_nothing_is_published(
 
     with small_disk(own_lr_ci.engine_folder, size):
         run = own_lr_ci.run(small.folder, "build-and-push", "--registry", registry.host)
+        assert f" {own_lr_ci.engine_folder}/" not in Path("/proc/mounts").read_text(encoding="utf-8")
 
     assert (run.exit_code, run.stdout) == (3, ""), run.stderr
     assert "no space left on device" in run.error.lower()
