@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from ci.engine_choice import CLI_BIN, SESSION_PORT, dagger_program
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -15,6 +17,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto",
         help="who answers the tests marked `engine`; auto takes a Dagger engine if `dagger` is on the PATH",
     )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Say at once, and once, that the engine that was asked for is not there."""
+    wanted = any("engine_kind" in getattr(item, "fixturenames", ()) for item in session.items)
+    if not wanted or session.config.getoption("--engine") != "dagger" or os.environ.get(SESSION_PORT):
+        return
+    if dagger_program() is None:
+        missing = f"{CLI_BIN} names no program" if os.environ.get(CLI_BIN) else "`dagger` is not on PATH"
+        msg = f"--engine dagger: {missing}, and no session is open."
+        raise pytest.UsageError(msg)
 
 
 @pytest.fixture(scope="session")
