@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -44,13 +46,15 @@ SLEEPER = """
 class Sleeper:
     """A command in a process of its own that sleeps until a signal comes."""
 
-    def __init__(self, cleanup: str = "pass", *, debug: bool = False) -> None:
+    def __init__(self, cleanup: str = "pass", *, debug: bool = False, hangup: signal.Handlers = signal.SIG_DFL) -> None:
         code = textwrap.dedent(SLEEPER).format(cleanup=cleanup, debug=debug)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        with hangup_handled(hangup):  # a child inherits it, and the tests themselves may run under nohup
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+            )
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "begun\n"
+        if self.process.stdout.readline() != "begun\n":
+            pytest.fail(f"it did not begin: {self.end()}")
 
     def send(self, *numbers: int) -> None:
         for number in numbers:
@@ -58,8 +62,23 @@ class Sleeper:
             time.sleep(0.1)
 
     def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=20)
+        try:
+            out, err = self.process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
         return self.process.returncode, out, err
+
+
+@contextmanager
+def hangup_handled(how: signal.Handlers) -> Iterator[None]:
+    """Have this process take SIGHUP in one way for the length of a block."""
+    before = signal.signal(signal.SIGHUP, how)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def left_with(error: BaseException | None, *, debug: bool = False) -> tuple[int, str]:
@@ -133,12 +152,8 @@ def test_a_signal_stops_the_command_after_its_cleanup(number: signal.Signals, co
 
 
 def test_a_command_that_was_told_to_outlive_its_terminal_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it to the command
     monkeypatch.setitem(globals(), "SLEEPER", SLEEPER.replace("sleep(60)", "sleep(1)"))
-    try:
-        sleeper = Sleeper()
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    sleeper = Sleeper(hangup=signal.SIG_IGN)  # as nohup leaves it to the command
     sleeper.send(signal.SIGHUP)
     assert sleeper.end() == (0, "cleaned up\n", "")
 
