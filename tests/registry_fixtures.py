@@ -56,7 +56,7 @@ class RunningRegistry:
         mark = f"mark={secrets.token_hex(8)}"
         with httpx.Client(trust_env=False, timeout=10) as client:
             client.get(f"{self.url}/v2/?{mark}")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             requests = read_access_log(self.settings.log_file)
             if any(request.query == mark for request in requests):

@@ -49,7 +49,7 @@ def is_live() -> bool:
 
 def nothing_is_live() -> bool:
     """Tell whether every display has ended; its thread may need a moment to."""
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 60
     while is_live() and time.monotonic() < deadline:
         time.sleep(0.01)
     return not is_live()

@@ -28,4 +28,4 @@ def api() -> Iterator[GitHubApi]:
 @pytest.fixture
 def limits() -> Limits:
     """What GitHub is given, in a test's time."""
-    return Limits(retries=3, first_wait=0.01, limit_wait=0.01, longest_wait=1.5, request=1, total=20)
+    return Limits(retries=3, first_wait=0.01, limit_wait=0.01, longest_wait=1.5, request=30, total=60)
