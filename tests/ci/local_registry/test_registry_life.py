@@ -142,10 +142,20 @@ async def test_another_port_for_a_running_registry_is_refused(settings: Registry
     assert (await status(other)).port == settings.port
 
 
-async def test_another_password_file_for_a_running_registry_is_refused(registry_with_auth: RunningRegistry) -> None:
+async def test_another_password_file_for_a_running_registry_is_refused(
+    registry_with_auth: RunningRegistry, tmp_path: Path
+) -> None:
     settings = registry_with_auth.settings
+    other = RegistrySettings(port=settings.port, folder=settings.folder, htpasswd=tmp_path / "other")
     with pytest.raises(UsageError, match="password file"):
-        await up(RegistrySettings(port=settings.port, folder=settings.folder))
+        await up(other)
+
+
+async def test_who_names_no_password_file_takes_a_registry_as_it_runs(registry_with_auth: RunningRegistry) -> None:
+    settings = registry_with_auth.settings
+    found = await up(RegistrySettings(port=settings.port, folder=settings.folder))
+    assert found == await status(settings)
+    assert _answer(settings) == 401
 
 
 def test_a_password_file_keeps_strangers_out(registry_with_auth: RunningRegistry) -> None:
