@@ -66,15 +66,17 @@ async def run_process(
         FileNotFoundError: The program is not there.
         TimeoutError: It did not end in time, or something that it left kept its output open; its group was stopped.
     """
-    process = await anyio.open_process(
-        [os.fspath(part) for part in command],
-        stdin=DEVNULL if stdin is None else PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        env=env,
-        cwd=cwd,
-        start_new_session=True,
-    )
+    # Shielded, as a child that was started while the caller is cancelled would be nobody's to stop.
+    with anyio.CancelScope(shield=True):
+        process = await anyio.open_process(
+            [os.fspath(part) for part in command],
+            stdin=DEVNULL if stdin is None else PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+        )
     out: list[str] = []
     err: list[str] = []
     ended = False
