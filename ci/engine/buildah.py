@@ -25,6 +25,7 @@ DATE = "1000000000"
 
 _SHORT = 120.0
 _LONG = 3600.0
+_INTERNAL = re.compile(r"\s*&imagebuilder\.Step\{.*\}")
 _NOISE = re.compile(r"^(Error:|time=\"[^\"]*\" level=\w+ msg=)\s*")
 
 
@@ -197,4 +198,5 @@ def essence(stderr: str) -> str:
         return ""
     starts = [number for number, line in enumerate(lines) if line.startswith("Error:") or "level=fatal" in line]
     text = " ".join(lines[starts[-1] :]) if starts else lines[-1]
+    text = _INTERNAL.sub("", text)
     return _NOISE.sub("", text).strip('" ').replace('\\"', '"')

@@ -102,6 +102,16 @@ async def test_a_missing_source_of_copy_is_told_without_the_folders_of_the_engin
     assert str(engine.folder) not in str(failure.value)
 
 
+async def test_an_unknown_instruction_is_told_without_the_builders_own_data(engine: Opened, base: str) -> None:
+    source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUNN echo hi\n")
+
+    with pytest.raises(dagger.QueryError, match="RUNN") as failure:
+        await source.docker_build().sync()
+
+    assert "imagebuilder" not in str(failure.value)
+    assert "PATH=" not in str(failure.value)
+
+
 async def test_a_heredoc_is_refused_by_name(engine: Opened, base: str) -> None:
     source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN <<EOF\necho x\nEOF\n")
 
