@@ -184,14 +184,14 @@ class TestTheTimeLimit:
     async def test_forces_a_child_that_ignores_the_request(self, short_grace: float, tmp_path: Path) -> None:
         child = tmp_path / "child"
         start = time.monotonic()
-        await out_of_time(f"trap '' TERM; echo $$ > {child}; while :; do sleep 0.05; done", child)
+        await out_of_time(f"trap '' TERM; echo $$ > {child}; sleep 60", child)
         assert time.monotonic() - start >= TIMES[0] + short_grace
         assert not is_running(int(child.read_text()))
 
     @pytest.mark.usefixtures("short_grace")
     async def test_forces_a_grandchild_that_ignores_the_request_when_the_child_did_not(self, tmp_path: Path) -> None:
         grandchild = tmp_path / "grandchild"
-        stubborn = f"trap '' TERM; echo \\$\\$ > {grandchild}; while :; do sleep 0.05; done"
+        stubborn = f"trap '' TERM; echo \\$\\$ > {grandchild}; sleep 60"
         await out_of_time(f'sh -c "{stubborn}" & wait', grandchild)
         await until(lambda: not is_running(int(grandchild.read_text())))
 
@@ -200,7 +200,7 @@ class TestTheTimeLimit:
     ) -> None:
         monkeypatch.setattr(process, "_GRACE_SECONDS", 60.0)
         begun, end = tmp_path / "begun", tmp_path / "end"
-        script = f"trap 'sleep 0.2; echo tidy > {end}; exit 0' TERM; echo > {begun}; while :; do sleep 0.05; done"
+        script = f"trap 'sleep 0.2; echo tidy > {end}; exit 0' TERM; echo > {begun}; sleep 60; exit 1"
         await out_of_time(script, begun)
         assert end.read_text() == "tidy\n"
 
