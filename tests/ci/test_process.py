@@ -136,7 +136,7 @@ async def test_lines_come_while_the_child_still_runs(tmp_path: Path) -> None:
     def sink(line: str) -> None:
         heard.write_text(line)
 
-    script = f"echo a; until [ -e {heard} ]; do sleep 0.01; done; cat {heard}"
+    script = f"echo a; for _ in $(seq 6000); do [ -e {heard} ] && break; sleep 0.01; done; cat {heard}"
     assert await run_process(shell(script), time_limit=SECONDS, on_stdout=sink) == Completed(0, "a\na", "")
 
 
