@@ -23,7 +23,7 @@ from ci.engine.operations import OPERATIONS, python_arguments
 from ci.engine.secrets import Secrets
 from ci.engine.snapshots import SnapshotStore
 from ci.engine.storage import Mirror, Storage
-from ci.engine.workspace import Workspace, open_workspace
+from ci.engine.workspace import Workspace, open_workspace, unusable
 
 T = TypeVar("T")
 
@@ -169,7 +169,10 @@ async def open_session(
         msg = "the embedded engine builds as root only"
         raise QueryFailedError(msg, hint="Run it as root, or use a Dagger engine.")
     with open_workspace(folder) as workspace:
-        storage = Storage.prepare(folder, workspace.own, mirrors)
+        try:
+            storage = Storage.prepare(folder, workspace.own, mirrors)
+        except OSError as e:
+            raise unusable(folder, e) from e
         buildah = Buildah(workspace, storage)
         await sweep(buildah)
         try:

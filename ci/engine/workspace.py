@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -81,17 +82,30 @@ def open_workspace(shared: Path) -> Iterator[Workspace]:
         lock = draft / _LOCK
         lock.touch(mode=0o600)
     except OSError as e:
-        msg = f"the embedded engine's folder {shared} cannot be used: {e.strerror}"
-        raise QueryFailedError(msg, hint="Name another by XDG_CACHE_HOME.") from e
+        raise unusable(shared, e) from e
     with try_lock(lock):
         draft.rename(own)  # others see the folder only once it is locked, so that they don't take it for a dead one's
         private = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=_MEMORY if _usable(_MEMORY) else None))
-        (own / _PRIVATE).write_text(str(private), encoding="utf-8")
         try:
+            _note_private(own, private, shared)
             yield Workspace(shared, name, own, private)
         finally:
             remove_tree(private)
             remove_tree(own)
+
+
+def _note_private(own: Path, private: Path, shared: Path) -> None:
+    try:
+        (own / _PRIVATE).write_text(str(private), encoding="utf-8")
+    except OSError as e:
+        raise unusable(shared, e) from e
+
+
+def unusable(shared: Path, error: OSError) -> QueryFailedError:
+    """Say that the engine's folder cannot be written to, and why."""
+    msg = f"the embedded engine's folder {shared} cannot be used: {(error.strerror or str(error)).lower()}"
+    hint = "Free some space there" if error.errno == errno.ENOSPC else "Name another by XDG_CACHE_HOME"
+    return QueryFailedError(msg, hint=f"{hint}.")
 
 
 def live_sessions(shared: Path) -> set[str]:

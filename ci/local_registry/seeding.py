@@ -23,8 +23,8 @@ from ci.local_registry.image import (
     image_manifest,
     sha256_digest,
 )
-from ci.local_registry.locking import file_lock
 from ci.local_registry.settings import HUB, RegistrySettings
+from ci.locking import exclusive_lock
 from pipeline.errors import EngineError, RegistryError
 
 HUB_URL = "https://registry-1.docker.io"
@@ -85,7 +85,7 @@ async def seed(
         missing = [image for image, place in where.items() if place is Seeding.HUB]
         if missing and not await hub_answers(hub_url):
             recipes = {image: _recipe(image, settings) for image in missing}
-            async with file_lock(
+            async with exclusive_lock(
                 settings.folder / "seeding.lock",
                 time_limit=_LOCK_SECONDS,
                 on_wait=lambda: notice("Another run makes the base image; waiting for it."),

@@ -13,10 +13,10 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from ci.local_registry.locking import file_lock
 from ci.local_registry.ports import answers, refuse_taken_port
 from ci.local_registry.process_record import ProcessRecord, birth, end_process, read_record
 from ci.local_registry.settings import RegistrySettings, RegistryStatus
+from ci.locking import exclusive_lock
 from ci.process import run_process
 from pipeline.errors import EngineError, UsageError
 
@@ -43,7 +43,7 @@ async def up(settings: RegistrySettings) -> RegistryStatus:
         UsageError: It runs already with another port or password file, or the folder cannot be written.
     """
     _make_folder(settings.folder)
-    async with file_lock(settings.folder / "lock", time_limit=_LOCK_SECONDS):
+    async with exclusive_lock(settings.folder / "lock", time_limit=_LOCK_SECONDS):
         record = read_record(settings.pid_file)
         if record is None:
             await refuse_taken_port(settings.port)
@@ -60,7 +60,7 @@ async def down(settings: RegistrySettings) -> RegistryStatus:
         EngineError: It would not end, even by force.
     """
     if settings.folder.is_dir():
-        async with file_lock(settings.folder / "lock", time_limit=_LOCK_SECONDS):
+        async with exclusive_lock(settings.folder / "lock", time_limit=_LOCK_SECONDS):
             record = read_record(settings.pid_file)
             if record is not None and not await end_process(record, grace=_GRACE_SECONDS):
                 msg = f"The local registry (process {record.pid}) does not end."

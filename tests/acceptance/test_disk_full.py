@@ -52,3 +52,16 @@ def test_a_full_disk_is_named_and_nothing_is_published(
     assert "no space left on device" in run.error.lower()
     assert len(run.error.splitlines()) <= 2, run.error
     assert writes(registry.requests()) == []
+
+
+def test_a_disk_that_is_full_from_the_start_is_named(
+    own_lr_ci: Command, small: Workspace, registry: RunningRegistry
+) -> None:
+    with small_disk(own_lr_ci.engine_folder, "1m"):
+        subprocess.run(["cp", "/dev/zero", own_lr_ci.engine_folder / "ballast"], check=False, stderr=subprocess.DEVNULL)
+        run = own_lr_ci.run(small.folder, "build-and-push", "--registry", registry.host)
+
+    assert (run.exit_code, run.stdout) == (5, ""), run.stderr
+    assert "cannot be used: no space left on device" in run.error
+    assert "Free some space there." in run.error
+    assert writes(registry.requests()) == []

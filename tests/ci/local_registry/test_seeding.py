@@ -19,7 +19,7 @@ from ci.local_registry import RegistrySettings, Seeding, base_images, hub_mirror
 from ci.local_registry.base_images import parse_base_image
 from ci.local_registry.debian import DebianBase, debian_base
 from ci.local_registry.image import compress_layer, image_config, image_manifest, sha256_digest
-from ci.local_registry.locking import file_lock
+from ci.locking import exclusive_lock
 from pipeline.errors import EngineError, RegistryError
 from tests.registry_fixtures import RunningRegistry, free_port
 
@@ -274,9 +274,9 @@ def test_the_mirror_entry_leads_to_where_bases_are_seeded() -> None:
 
 
 async def test_a_lock_that_stays_held_is_told(tmp_path: Path) -> None:
-    async with file_lock(tmp_path / "lock", time_limit=1):
+    async with exclusive_lock(tmp_path / "lock", time_limit=1):
         with pytest.raises(EngineError, match="Another process"):
-            async with file_lock(tmp_path / "lock", time_limit=0.2):
+            async with exclusive_lock(tmp_path / "lock", time_limit=0.2):
                 pytest.fail("two holders at once")
-    async with file_lock(tmp_path / "lock", time_limit=1):
+    async with exclusive_lock(tmp_path / "lock", time_limit=1):
         pass
