@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import Command
+from tests.acceptance.command import LR_CI, Command
 from tests.acceptance.conftest import Publication
 
 
@@ -49,3 +50,34 @@ def test_an_image_that_was_never_published_is_not_verified(lr_ci: Command, publi
 
     assert (run.exit_code, run.stdout) == (5, "")
     assert run.error.startswith(f"{publication.image.name}:sha-0000000 is not in the registry.")
+
+
+_RUN_RAILS = """
+import sys
+import anyio, dagger
+from dagger import dag
+
+async def main():
+    async with dagger.connection():
+        for reference in sys.argv[1:]:
+            print(await dag.container().from_(reference).with_exec(["bin/rails", "--version"]).stdout(), end="")
+
+anyio.run(main)
+"""
+
+
+def test_the_engine_pulls_it_by_tag_and_by_digest(lr_ci: Command, publication: Publication, tmp_path: Path) -> None:
+    image = publication.image
+    environment = lr_ci.with_variables(_EXPERIMENTAL_DAGGER_CLI_BIN=str(LR_CI)).environment
+
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN_RAILS, f"{image.name}:master", f"{image.name}@{publication.digest}"],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+    assert [line.startswith("Rails 6.1.") for line in done.stdout.splitlines()] == [True, True]
