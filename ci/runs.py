@@ -26,7 +26,7 @@ from pipeline.progress import Steps
 from pipeline.publishing import Target
 from pipeline.refs import shown
 from pipeline.report import BuildReport
-from pipeline.run import RegistryAccess, find_digest, run_publish
+from pipeline.run import RegistryAccess, find_digest, run_publish, settled_plan
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _GITHUB_TOKEN = SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
@@ -135,12 +135,10 @@ class Run:
         """
         for notice in self.plan.notices:
             progress.notice(notice)
-        plan = self.plan.for_publishing()
         async with AsyncExitStack() as stack:
             engine = self._engine(stack, progress)
-            if plan.dirty:
-                allowed = self.settings.request.allow_dirty
-                plan = plan.for_dirty_tree(await engine.content() if allowed else "", allowed=allowed)
+            allow_dirty = self.settings.request.allow_dirty
+            plan = await settled_plan(self.plan.for_publishing(), engine.content, allow_dirty=allow_dirty)
             asked_for = self.settings.platform
             target = Target(asked_for or default_platform(), asked_for=asked_for is not None)
             access = RegistryAccess(self.credentials)

@@ -75,17 +75,6 @@ class EngineAccess:
         return container.with_registry_auth(image.registry, self.login.username, self.login.secret)
 
 
-async def dirty_plan(plan: RunPlan, source: Source, *, allowed: bool) -> RunPlan:
-    """Return the plan for the tree as it is: unchanged where it is clean, with a tag of its own where it is not.
-
-    Raises:
-        DirtyTreeError: The tree is not what the commit says, and that is not allowed.
-    """
-    if not plan.dirty:
-        return plan
-    return plan.for_dirty_tree(await content_digest(source.directory) if allowed else "", allowed=allowed)
-
-
 async def content_digest(directory: dagger.Directory) -> str:
     """Return a text that names what is in a folder.
 

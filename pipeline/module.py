@@ -4,7 +4,7 @@ Annotations stay unquoted here (no `from __future__ import annotations`): the SD
 """
 
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Literal, ParamSpec, TypeVar
 
 import dagger
@@ -21,8 +21,8 @@ from pipeline.building import (
     Login,
     Source,
     check_build,
+    content_digest,
     default_platform,
-    dirty_plan,
 )
 from pipeline.credentials import Credentials
 from pipeline.errors import EngineError, PipelineError, UsageError
@@ -33,7 +33,7 @@ from pipeline.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunPlan, RunReques
 from pipeline.progress import PlainProgress
 from pipeline.publishing import Target
 from pipeline.report import BuildReport
-from pipeline.run import RegistryAccess, find_digest, run_publish
+from pipeline.run import RegistryAccess, find_digest, run_publish, settled_plan
 from pipeline.summary import render_summary
 from pipeline.tagging import LatestPolicy
 from pipeline.verification import verify_image
@@ -237,7 +237,8 @@ class BackendPipeline:
         progress = PlainProgress()
         for notice in plan.notices:
             progress.notice(notice)
-        plan = await dirty_plan(plan.for_publishing(), self._source(), allowed=allow_dirty)
+        content = partial(content_digest, self.source)
+        plan = await settled_plan(plan.for_publishing(), content, allow_dirty=allow_dirty)
         builder = DaggerBuilder(plan, self._source(), EngineAccess(login, service))
         target = Target(self.platform or await default_platform(), asked_for=self.platform is not None)
         return await run_publish(plan, builder, await _api_access(login, service), progress, target=target)

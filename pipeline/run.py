@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pipeline.credentials import Access, Credentials
@@ -25,6 +26,22 @@ class RegistryAccess:
 
     credentials: Credentials | None = None
     api_url: str | None = None
+
+
+async def settled_plan(plan: RunPlan, content: Callable[[], Awaitable[str]], *, allow_dirty: bool) -> RunPlan:
+    """Return the plan for the tree as it is: unchanged where it is clean, with a tag of its own where it is not.
+
+    Args:
+        plan: What would be published of a clean tree.
+        content: Names what is in the source; asked only where that makes a tag.
+        allow_dirty: What the caller said of dirty trees.
+
+    Raises:
+        DirtyTreeError: The tree is not what the commit says, and that is not allowed.
+    """
+    if not plan.dirty:
+        return plan
+    return plan.for_dirty_tree(await content() if allow_dirty else "", allowed=allow_dirty)
 
 
 async def run_publish(
