@@ -25,10 +25,10 @@ import anyio
 import dagger
 from dagger import dag
 
-from ci.engine_choice import EngineKind
-from ci.sessions import open_session
-from pipeline.image import ImageName
-from pipeline.registry import open_registry
+from ci.local.dagger_session import open_session
+from ci.local.engine_choice import EngineKind
+from pipeline.registry.client import open_registry
+from pipeline.rules.image_name import ImageName
 from tests.acceptance.command import Command
 from tests.acceptance.kept_caches import kept_caches
 from tests.acceptance.workspace import Workspace

@@ -14,7 +14,7 @@ from dagger import DefaultPath, Doc, Ignore, check, dag, enum_type, field, funct
 from dagger.mod._exceptions import FunctionError
 from pydantic import SecretStr
 
-from pipeline.building import (
+from pipeline.engine.builder import (
     NOT_SOURCE,
     DaggerBuilder,
     EngineAccess,
@@ -24,19 +24,19 @@ from pipeline.building import (
     content_digest,
     default_platform,
 )
-from pipeline.credentials import Credentials
-from pipeline.errors import EngineError, PipelineError, UsageError
-from pipeline.expectation import Expectation
-from pipeline.git import read_checkout
-from pipeline.output import one_line
-from pipeline.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
+from pipeline.engine.repository import read_checkout
+from pipeline.engine.verification import verify_image
 from pipeline.progress import PlainProgress
 from pipeline.publishing import Target
-from pipeline.report import BuildReport
+from pipeline.registry.credentials import Credentials
+from pipeline.rules.errors import EngineError, PipelineError, UsageError
+from pipeline.rules.job_summary import render_summary
+from pipeline.rules.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
+from pipeline.rules.report import BuildReport
+from pipeline.rules.runtime_checks import Expectation
+from pipeline.rules.tagging import LatestPolicy
+from pipeline.rules.text import one_line
 from pipeline.run import RegistryAccess, find_digest, run_publish, settled_plan
-from pipeline.summary import render_summary
-from pipeline.tagging import LatestPolicy
-from pipeline.verification import verify_image
 
 P = ParamSpec("P")
 R = TypeVar("R")

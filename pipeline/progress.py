@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from pipeline.report import StepReport
+from pipeline.rules.report import StepReport
 
 
 class Progress(Protocol):

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.concurrency import each
-from pipeline.errors import CollisionError, PipelineError, RegistryError, WriteOnceError
-from pipeline.labels import REVISION
-from pipeline.manifests import ImageConfig, Manifest, same_platform
-from pipeline.planning import RunPlan
 from pipeline.progress import Steps
-from pipeline.refs import shown
-from pipeline.registry import Registry
-from pipeline.report import TagOutcome, TagReport
-from pipeline.retry import trying_again
-from pipeline.tagging import LatestPolicy, PlannedTag, TagKind, highest_stable
+from pipeline.registry.client import Registry
+from pipeline.registry.manifests import ImageConfig, Manifest, same_platform
+from pipeline.registry.retry import trying_again
+from pipeline.rules.errors import CollisionError, PipelineError, RegistryError, WriteOnceError
+from pipeline.rules.labels import REVISION
+from pipeline.rules.planning import RunPlan
+from pipeline.rules.refs import shown
+from pipeline.rules.report import TagOutcome, TagReport
+from pipeline.rules.tagging import LatestPolicy, PlannedTag, TagKind, highest_stable
 
 _STAGES = ({TagKind.SHA, TagKind.DIRTY}, {TagKind.VERSION}, {TagKind.BRANCH}, {TagKind.LATEST})
 """Kinds of tag in the order they are written; those of one stage at once."""

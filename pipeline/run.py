@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from pipeline.credentials import Access, Credentials
-from pipeline.errors import RegistryError
-from pipeline.image import ImageName
-from pipeline.planning import RunPlan
 from pipeline.progress import Progress, Steps
 from pipeline.publishing import ImageBuilder, Target, publish
-from pipeline.registry import open_registry
-from pipeline.report import BuildReport
+from pipeline.registry.client import open_registry
+from pipeline.registry.credentials import Access, Credentials
+from pipeline.rules.errors import RegistryError
+from pipeline.rules.image_name import ImageName
+from pipeline.rules.planning import RunPlan
+from pipeline.rules.report import BuildReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ async def run_publish(
         target: What the image is for.
 
     Raises:
-        PipelineError: One of its subclasses, by what went wrong; see `pipeline.errors`.
+        PipelineError: One of its subclasses, by what went wrong; see `pipeline.rules.errors`.
     """
     steps = Steps(progress)
     async with open_registry(plan.image, access.credentials, base_url=access.api_url) as registry:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from ci.engine_choice import CLI_BIN, SESSION_PORT, dagger_program
+from ci.local.engine_choice import CLI_BIN, SESSION_PORT, dagger_program
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

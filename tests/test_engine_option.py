@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ci.engine_choice import CLI_BIN, SESSION_PORT
+from ci.local.engine_choice import CLI_BIN, SESSION_PORT
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,4 +23,4 @@ def test_a_dagger_engine_that_is_asked_for_and_not_there_is_said_in_one_line(tmp
     refused = run("tests/conformance/test_secrets.py")
     assert refused.returncode == 4
     assert refused.stderr == "ERROR: --engine dagger: `dagger` is not on PATH, and no session is open.\n\n"
-    assert run("tests/pipeline/test_errors.py").returncode == 0
+    assert run("tests/pipeline/rules/test_errors.py").returncode == 0

@@ -10,7 +10,7 @@ import typer
 
 from ci.cli import build_commands, doctor_command, github_commands, registry_commands, session_command
 from ci.cli.console import error_console
-from pipeline.output import one_line
+from pipeline.rules.text import one_line
 
 app = typer.Typer(
     name="lr-ci",

@@ -1,4 +1,4 @@
-"""`lr-ci plan`, `build`, `build-and-push`, `verify` and `shell`: thin over `ci.runs`."""
+"""`lr-ci plan`, `build`, `build-and-push`, `verify` and `shell`: thin over `ci.local.local_run`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from ci.cli import options
-from ci.cli.answers import headline, plan_text, print_answer, report_table
 from ci.cli.console import ConsoleProgress, error_console
+from ci.cli.lifecycle import run_command
 from ci.cli.report_file import forget_report, write_report
-from ci.cli.running import run_command
-from ci.engine_choice import EngineChoice
-from pipeline.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunRequest
-from pipeline.tagging import LatestPolicy
+from ci.cli.results import headline, plan_text, print_answer, report_table
+from ci.local.engine_choice import EngineChoice
+from pipeline.rules.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunRequest
+from pipeline.rules.tagging import LatestPolicy
 
 _DOCKERFILE = "Dockerfile"
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from ci.engine.events import Event, Notice, OutputLine, StepFinished, StepStarted
-from pipeline.output import one_line
+from ci.engine.protocol.events import Event, Notice, OutputLine, StepFinished, StepStarted
+from pipeline.rules.text import one_line
 
 _LONGEST_LINE = 100
 

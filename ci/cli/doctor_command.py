@@ -6,11 +6,11 @@ import typer
 from rich.text import Text
 
 from ci.cli import options
-from ci.cli.answers import print_answer
 from ci.cli.console import answer_console, error_console
-from ci.cli.running import run_command
-from ci.doctor import Health, examine
-from pipeline.errors import EngineError
+from ci.cli.lifecycle import run_command
+from ci.cli.results import print_answer
+from ci.local.doctor import Health, examine
+from pipeline.rules.errors import EngineError
 
 _STYLES = {Health.OK: "green", Health.MISSING: "yellow", Health.BROKEN: "red"}
 

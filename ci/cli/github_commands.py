@@ -11,18 +11,18 @@ import typer
 from rich.console import Console
 
 from ci.cli import options
-from ci.cli.answers import print_answer
 from ci.cli.console import error_console
-from ci.cli.running import run_command
+from ci.cli.lifecycle import run_command
+from ci.cli.results import print_answer
 from ci.github.command_files import append, output_lines
-from ci.github.deployment import Deployment, DeploymentEnvironment
+from ci.github.deployment_issue import Deployment, DeploymentEnvironment
 from ci.github.event import ApiAccess, CommandFiles, RunContext, read_context
 from ci.github.failed_log import read_failed_log
-from ci.github.outputs import step_outputs
 from ci.github.reports import DEFAULT_REPORT, read_report
+from ci.github.step_outputs import step_outputs
 from ci.github.summaries import failure_summary, run_summary
-from pipeline.errors import UsageError
-from pipeline.report import BuildReport
+from pipeline.rules.errors import UsageError
+from pipeline.rules.report import BuildReport
 
 app = typer.Typer(help="Say on GitHub what a run did: step outputs, the job's summary, deployment issues.")
 

@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from ci.engine_choice import EngineChoice
-from ci.runs import RunSettings
-from ci.secret_source import parse_secret_source
-from pipeline.errors import UsageError
-from pipeline.expectation import Expectation
-from pipeline.planning import RunRequest
-from pipeline.refs import shown
-from pipeline.tagging import LatestPolicy
+from ci.local.engine_choice import EngineChoice
+from ci.local.local_run import RunSettings
+from ci.system.secret_source import parse_secret_source
+from pipeline.rules.errors import UsageError
+from pipeline.rules.planning import RunRequest
+from pipeline.rules.refs import shown
+from pipeline.rules.runtime_checks import Expectation
+from pipeline.rules.tagging import LatestPolicy
 
 _IMAGE = "Image"
 _GIT = "Git"

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from ci.cli import options
-from ci.cli.answers import print_answer
 from ci.cli.console import error_console
-from ci.cli.running import run_command
-from ci.folders import base_images_folder
+from ci.cli.lifecycle import run_command
+from ci.cli.results import print_answer
 from ci.local_registry import DEFAULT_PORT, RegistrySettings, RegistryStatus, down, status, up
+from ci.system.folders import base_images_folder
 
 app = typer.Typer(help="Start, stop and look at the local registry (Debian's docker-registry on loopback).")
 

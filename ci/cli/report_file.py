@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from pipeline.errors import UsageError
-from pipeline.report import BuildReport
+from pipeline.rules.errors import UsageError
+from pipeline.rules.report import BuildReport
 
 
 def forget_report(path: Path | None) -> None:

@@ -22,7 +22,7 @@ def session(context: typer.Context) -> None:
     Set _EXPERIMENTAL_DAGGER_CLI_BIN to the path of lr-ci, and the SDK starts this by itself. While the local registry
     runs, base images of Docker Hub are looked for there first.
     """
-    from ci.engine.program import run_session  # noqa: PLC0415 - no other command waits for the engine's import
+    from ci.engine.protocol.session_process import run_session  # noqa: PLC0415 - no other command waits for the engine's import
 
     ended_with = run_session([*context.args, *anyio.run(_mirrors)])
     sys.stdout.flush()

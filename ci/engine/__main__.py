@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ci.engine.program import run_session
+from ci.engine.protocol.session_process import run_session
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.errors import EngineError
+from pipeline.rules.errors import EngineError
 
 _KEPT = 64 * 1024
 """How much of an output stream an error carries, in characters: its end, where the reason stands."""

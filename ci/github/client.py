@@ -17,13 +17,13 @@ from githubkit import GitHub, Response, TokenAuthStrategy
 from githubkit.exception import GitHubException, RequestFailed
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
-from ci.github.deployment import Label
+from ci.github.deployment_issue import Label
 from ci.github.errors import NetworkError
 from ci.github.event import ApiAccess
-from ci.github.refusals import refusal
-from ci.github.retrying import Limits, RetryPolicy
-from pipeline.errors import AuthError, PipelineError, UsageError
-from pipeline.image import is_loopback
+from ci.github.failures import refusal
+from ci.github.retry import Limits, RetryPolicy
+from pipeline.rules.errors import AuthError, PipelineError, UsageError
+from pipeline.rules.image_name import is_loopback
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from pipeline.rules.errors import UsageError
 
 _DELIMITER_BYTES = 16
 

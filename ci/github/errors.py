@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.errors import ExitCode, PipelineError
+from pipeline.rules.errors import ExitCode, PipelineError
 
 
 class NetworkError(PipelineError):

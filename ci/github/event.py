@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, St
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ci.github.urls import WEB_URL
-from pipeline.errors import UsageError
+from pipeline.rules.errors import UsageError
 
 _LARGEST_EVENT = 32 * 1024 * 1024  # GitHub's own limit for a payload is 25 MB
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

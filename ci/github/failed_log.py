@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ci.github.markdown import plain_lines
-from pipeline.errors import UsageError
+from pipeline.rules.errors import UsageError
 
 _READ_BYTES = 1024 * 1024
 _LAST_LINES = 60

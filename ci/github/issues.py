@@ -13,12 +13,12 @@ from enum import StrEnum
 import anyio
 
 from ci.github.client import Issue, IssuesApi, issues_api
-from ci.github.deployment import DEPLOYMENT_LABEL, Deployment
+from ci.github.deployment_issue import DEPLOYMENT_LABEL, Deployment
 from ci.github.errors import NetworkError, UnknownOutcomeError
 from ci.github.event import ApiAccess
-from ci.github.retrying import Limits
+from ci.github.retry import Limits
 from pipeline.concurrency import each
-from pipeline.errors import PipelineError
+from pipeline.rules.errors import PipelineError
 
 _CLOCKS_DIFFER = timedelta(days=1)
 

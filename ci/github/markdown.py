@@ -13,8 +13,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 
 from ci.github.urls import WEB_URL
-from pipeline.output import without_terminal_codes
-from pipeline.summary import markdown_text
+from pipeline.rules.job_summary import markdown_text
+from pipeline.rules.text import without_terminal_codes
 
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9._:/@+=\[\]-]+")
 _REFERENCE = re.compile(r"[A-Za-z0-9._:/@\[\]-]+")

@@ -13,10 +13,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ci.github.urls import WEB_URL
-from pipeline.errors import PipelineError, UsageError
-from pipeline.image import DIGEST, TAG, image_name
-from pipeline.refs import parse_commit, parse_ref, parse_version, shown
-from pipeline.report import BuildReport
+from pipeline.rules.errors import PipelineError, UsageError
+from pipeline.rules.image_name import DIGEST, TAG, image_name
+from pipeline.rules.refs import parse_commit, parse_ref, parse_version, shown
+from pipeline.rules.report import BuildReport
 
 DEFAULT_REPORT = Path("build-report.json")
 STANDARD_INPUT = Path("-")

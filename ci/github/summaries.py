@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ci.github.failed_log import FailedLog
 from ci.github.markdown import render
-from pipeline.report import BuildReport
-from pipeline.summary import render_summary
+from pipeline.rules.job_summary import render_summary
+from pipeline.rules.report import BuildReport
 
 
 def run_summary(report: BuildReport) -> str:

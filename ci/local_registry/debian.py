@@ -11,8 +11,8 @@ from pathlib import Path
 from ci.local_registry.architecture import host_architecture
 from ci.local_registry.base_images import BaseImage
 from ci.local_registry.settings import HUB
-from ci.process import run_process
-from pipeline.errors import EngineError
+from ci.system.processes import run_process
+from pipeline.rules.errors import EngineError
 
 # Files newer than this are dated to it, so that the same packages give the same image (Debian 12's first release).
 EPOCH = 1_686_355_200

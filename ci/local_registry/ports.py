@@ -7,7 +7,7 @@ import ssl
 
 import httpx
 
-from pipeline.errors import RegistryError, UsageError
+from pipeline.rules.errors import RegistryError, UsageError
 
 _ANSWER_SECONDS = 2.0
 

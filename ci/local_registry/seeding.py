@@ -24,8 +24,8 @@ from ci.local_registry.image import (
     sha256_digest,
 )
 from ci.local_registry.settings import HUB, RegistrySettings
-from ci.locking import exclusive_lock
-from pipeline.errors import EngineError, RegistryError
+from ci.system.locks import exclusive_lock
+from pipeline.rules.errors import EngineError, RegistryError
 
 HUB_URL = "https://registry-1.docker.io"
 """Where Docker Hub's images are served."""

@@ -16,9 +16,9 @@ from anyio import to_thread
 from ci.local_registry.ports import answers, refuse_taken_port
 from ci.local_registry.process_record import ProcessRecord, birth, end_process, read_record
 from ci.local_registry.settings import RegistrySettings, RegistryStatus
-from ci.locking import exclusive_lock
-from ci.process import run_process
-from pipeline.errors import EngineError, UsageError
+from ci.system.locks import exclusive_lock
+from ci.system.processes import run_process
+from pipeline.rules.errors import EngineError, UsageError
 
 _PROGRAM = "docker-registry"
 _LOCK_SECONDS = 60.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ci.folders import registry_folder
-from pipeline.errors import UsageError
+from ci.system.folders import registry_folder
+from pipeline.rules.errors import UsageError
 
 DEFAULT_PORT = 5001
 _HIGHEST_PORT = 65535

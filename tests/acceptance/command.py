@@ -10,7 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
-from pipeline.report import BuildReport
+from pipeline.rules.report import BuildReport
 
 ROOT = Path(__file__).parents[2]
 LR_CI = Path(sys.executable).with_name("lr-ci")

@@ -8,10 +8,11 @@ import dagger
 import pytest
 from dagger import dag
 
-from ci.base_images import prepare_base_images
-from ci.engine import Event, Mirror, OutputLine
-from ci.engine_choice import EngineKind
-from ci.sessions import open_session
+from ci.engine.protocol.events import Event, OutputLine
+from ci.engine.store.storage import Mirror
+from ci.local.base_image_mirrors import prepare_base_images
+from ci.local.dagger_session import open_session
+from ci.local.engine_choice import EngineKind
 from tests.acceptance.command import ROOT, Command
 
 _COUNTS = re.compile(r"^(\d+) runs, \d+ assertions, (\d+) failures, (\d+) errors, (\d+) skips$", re.MULTILINE)

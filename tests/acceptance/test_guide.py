@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tagging import branch_tag
+from pipeline.rules.tagging import branch_tag
 from tests.acceptance.command import LR_CI, ROOT, Command
 from tests.acceptance.published import Image
 from tests.acceptance.workspace import Workspace

@@ -6,7 +6,7 @@ import re
 import secrets
 from itertools import pairwise
 
-from pipeline.report import TagOutcome
+from pipeline.rules.report import TagOutcome
 from tests.acceptance.command import Command, ended
 from tests.acceptance.conftest import Publication
 from tests.acceptance.published import Image, blob_requests, tags_written, uploaded, writes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.report import BuildReport, TagOutcome
+from pipeline.rules.report import BuildReport, TagOutcome
 from tests.acceptance.command import Command
 from tests.acceptance.published import Image, blob_requests, tags_written, writes
 from tests.acceptance.workspace import Workspace

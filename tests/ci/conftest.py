@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.engine_choice import CLI_BIN, RUNNER_HOST
+from ci.local.engine_choice import CLI_BIN, RUNNER_HOST
 from tests.ci.programs import Programs
 from tests.ci.repositories import ENVIRONMENT, Repository, new_repository
 

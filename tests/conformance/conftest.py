@@ -66,8 +66,8 @@ async def dag(
         async with dagger.Connection() as client:
             yield client
         return
-    from ci.engine.server import embedded_engine
-    from ci.engine.storage import Mirror
+    from ci.engine.protocol.server import embedded_engine
+    from ci.engine.store.storage import Mirror
 
     mirror = Mirror("docker.io", shared_registry.host)
     folder = tmp_path_factory.mktemp("engine")

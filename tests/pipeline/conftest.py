@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import retry
+from pipeline.registry import retry
 from tests.registry_fixtures import registry, registry_with_auth
 
 __all__ = ["registry", "registry_with_auth"]

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from pipeline.errors import BuildError, TransientError
-from pipeline.labels import oci_labels
-from pipeline.planning import RunPlan
+from pipeline.rules.errors import BuildError, TransientError
+from pipeline.rules.labels import oci_labels
+from pipeline.rules.planning import RunPlan
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pipeline.checkout import Checkout, Commit
-from pipeline.image import ImageName
-from pipeline.planning import RunPlan, RunRequest, plan_run
-from pipeline.refs import CommitSha
-from pipeline.report import BuildReport, CommitReport, StepReport, TagOutcome, TagReport
-from pipeline.tagging import LatestPolicy, TagKind
+from pipeline.rules.checkout import Checkout, Commit
+from pipeline.rules.image_name import ImageName
+from pipeline.rules.planning import RunPlan, RunRequest, plan_run
+from pipeline.rules.refs import CommitSha
+from pipeline.rules.report import BuildReport, CommitReport, StepReport, TagOutcome, TagReport
+from pipeline.rules.tagging import LatestPolicy, TagKind
 
 SHA = CommitSha("9c68c4a0b1d2e3f405162738495a6b7c8d9e0f1a")
 TWIN_SHA = CommitSha("9c68c4affffffffffffffffffffffffffffffff0")

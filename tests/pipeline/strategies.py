@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from pipeline.refs import Version
+from pipeline.rules.refs import Version
 
 anything = st.text(st.characters(), max_size=4096)
 """All of Unicode, lone surrogates and control characters with it."""

@@ -12,45 +12,50 @@ PACKAGE = Path(__file__).parents[2] / "pipeline"
 # From the top down; a module imports only from lines below its own.
 LAYERS = (
     ("module",),
-    ("run", "verification", "building", "git"),
-    ("publishing", "engine_errors"),
-    ("registry",),
-    ("registry_answers",),
-    ("credentials", "planning", "summary", "progress"),
-    ("labels", "report"),
-    ("tagging", "checkout"),
-    ("manifests",),
-    ("image",),
-    ("refs",),
-    ("retry",),
-    ("errors", "concurrency", "output", "expectation"),
+    ("run", "engine.verification", "engine.builder", "engine.repository"),
+    ("publishing", "engine.failures"),
+    ("registry.client",),
+    ("registry.failures",),
+    ("registry.credentials", "rules.planning", "rules.job_summary", "progress"),
+    ("rules.labels", "rules.report"),
+    ("rules.tagging", "rules.checkout"),
+    ("registry.manifests",),
+    ("rules.image_name",),
+    ("rules.refs",),
+    ("registry.retry",),
+    ("rules.errors", "concurrency", "rules.text", "rules.runtime_checks"),
 )
 # Where a module of one layer needs its neighbour.
-WITHIN_A_LAYER = {("verification", "building")}
+WITHIN_A_LAYER = {("engine.verification", "engine.builder")}
 
 # What a module may use beyond the standard library; what is not named here is pure: pydantic at most.
 EFFECTS = {
     "module": {"dagger", "pydantic"},
-    "verification": {"dagger"},
-    "building": {"dagger"},
-    "git": {"dagger", "anyio", "dulwich"},
-    "engine_errors": {"dagger"},
-    "registry": {"httpx", "anyio"},
-    "registry_answers": {"httpx"},
-    "credentials": {"httpx", "pydantic", "typing_extensions"},
+    "engine.verification": {"dagger"},
+    "engine.builder": {"dagger"},
+    "engine.repository": {"dagger", "anyio", "dulwich"},
+    "engine.failures": {"dagger"},
+    "registry.client": {"httpx", "anyio"},
+    "registry.failures": {"httpx"},
+    "registry.credentials": {"httpx", "pydantic", "typing_extensions"},
     "concurrency": {"anyio"},
-    "retry": {"anyio"},
+    "registry.retry": {"anyio"},
 }
 # Parts of the standard library that reach out of the process.
 OUTWARD = {"os", "subprocess", "socket", "urllib", "http", "shutil", "tempfile", "asyncio", "pathlib", "ssl", "sys"}
-REACHING_OUT = {"git": {"tempfile", "pathlib"}, "registry": {"ssl"}, "progress": {"sys"}}
+REACHING_OUT = {"engine.repository": {"tempfile", "pathlib"}, "registry.client": {"ssl"}, "progress": {"sys"}}
 
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.stem != "__init__"
+)
+PACKAGES = {"pipeline", "pipeline.engine", "pipeline.registry", "pipeline.rules"}
 every_module = pytest.mark.parametrize("module", MODULES)
 
 
 def _imports(module: str) -> set[str]:
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -58,8 +63,8 @@ def _imports(module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0
             assert node.module is not None
-            names = {f"pipeline.{alias.name}" for alias in node.names}
-            found |= names if node.module == "pipeline" else {node.module}
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if node.module in PACKAGES else {node.module}
     return found
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from dagger.mod._exceptions import FunctionError
 
-from pipeline.checkout import Checkout, Commit
-from pipeline.errors import CheckoutError, PipelineError
 from pipeline.module import BackendPipeline, Publication
+from pipeline.rules.checkout import Checkout, Commit
+from pipeline.rules.errors import CheckoutError, PipelineError
 from tests.pipeline.interface import cli_name, registered
+from tests.pipeline.rules.test_report import REWRITE
 from tests.pipeline.samples import SHA
-from tests.pipeline.test_report import REWRITE
 
 EXPECTED = Path(__file__).with_name("module_interface.txt")
 

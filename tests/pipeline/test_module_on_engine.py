@@ -15,14 +15,14 @@ import pytest
 from dagger import DefaultPath, Ignore, dag
 from dagger.mod._exceptions import FunctionError
 
-from ci.base_images import prepare_base_images
-from ci.engine import Mirror
-from ci.engine.events import Event, StepStarted
-from ci.engine_choice import EngineKind
-from ci.sessions import open_session
-from pipeline.labels import REVISION, SOURCE, TITLE, VERSION
+from ci.engine.protocol.events import Event, StepStarted
+from ci.engine.store.storage import Mirror
+from ci.local.base_image_mirrors import prepare_base_images
+from ci.local.dagger_session import open_session
+from ci.local.engine_choice import EngineKind
 from pipeline.module import BackendPipeline
-from pipeline.report import BuildReport, PlanReport
+from pipeline.rules.labels import REVISION, SOURCE, TITLE, VERSION
+from pipeline.rules.report import BuildReport, PlanReport
 from tests.acceptance.command import ROOT
 from tests.acceptance.conftest import lr_ci
 from tests.acceptance.published import Image, uploaded, writes

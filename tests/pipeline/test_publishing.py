@@ -9,9 +9,13 @@ import pytest
 from pydantic import SecretStr
 
 from ci.local_registry import Request
-from pipeline.checkout import Commit
-from pipeline.credentials import Credentials
-from pipeline.errors import (
+from pipeline.progress import Steps
+from pipeline.publishing import Published, Target, publish
+from pipeline.registry.client import Registry, open_registry
+from pipeline.registry.credentials import Credentials
+from pipeline.registry.manifests import Manifest
+from pipeline.rules.checkout import Commit
+from pipeline.rules.errors import (
     AuthError,
     BuildError,
     CollisionError,
@@ -20,14 +24,10 @@ from pipeline.errors import (
     SourceMismatchError,
     WriteOnceError,
 )
-from pipeline.manifests import Manifest
-from pipeline.planning import RunPlan
-from pipeline.progress import Steps
-from pipeline.publishing import Published, Target, publish
-from pipeline.registry import Registry, open_registry
-from pipeline.report import TagOutcome
+from pipeline.rules.planning import RunPlan
+from pipeline.rules.report import TagOutcome
+from pipeline.rules.tagging import LatestPolicy
 from pipeline.run import RegistryAccess, find_digest, run_publish
-from pipeline.tagging import LatestPolicy
 from tests.pipeline.images import BUILDER_AGENT, INDEX, Builder, Image, digest_of, index_of, put_manifest
 from tests.pipeline.samples import OTHER_SHA, SHA, TWIN_SHA, run_plan
 from tests.pipeline.servers import DROP, Answer, Fault, as_json, proxy
@@ -612,7 +612,7 @@ async def test_runs_of_the_same_commit_at_once_all_end_on_one_digest(
 
     docker-registry answers 500 while another writes the tag that is asked for, so these runs do wait.
     """
-    monkeypatch.setattr("pipeline.retry._WAITS", (0.1, 0.2, 0.4))
+    monkeypatch.setattr("pipeline.registry.retry._WAITS", (0.1, 0.2, 0.4))
 
     published: list[Published] = []
 

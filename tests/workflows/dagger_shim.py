@@ -23,11 +23,11 @@ import dagger
 from dagger import DefaultPath, Ignore, dag
 from dagger.mod._exceptions import FunctionError
 
-from ci.base_images import prepare_base_images
-from ci.engine.events import Event, OutputLine
-from ci.engine.storage import Mirror
-from ci.engine_choice import RUNNER_HOST, EngineKind
-from ci.sessions import open_session
+from ci.engine.protocol.events import Event, OutputLine
+from ci.engine.store.storage import Mirror
+from ci.local.base_image_mirrors import prepare_base_images
+from ci.local.dagger_session import open_session
+from ci.local.engine_choice import RUNNER_HOST, EngineKind
 from pipeline.module import BackendPipeline
 from tests.pipeline.interface import cli_name
 

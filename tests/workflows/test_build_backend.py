@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.report import BuildReport
+from pipeline.rules.report import BuildReport
 from tests.acceptance.published import Image
 from tests.acceptance.workspace import Workspace
 from tests.registry_fixtures import PASSWORD, USER, RunningRegistry

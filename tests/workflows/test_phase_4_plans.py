@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.report import BuildReport
+from pipeline.rules.report import BuildReport
 from tests.acceptance.command import Command
 from tests.acceptance.published import Image
 from tests.acceptance.workspace import Workspace

@@ -11,10 +11,10 @@ import typer.main
 
 from ci.cli.app import app
 from ci.cli.options import expectation, run_settings
-from ci.engine_choice import EngineChoice
-from ci.secret_source import SecretKind, SecretSource
-from pipeline.errors import UsageError
-from pipeline.planning import RunRequest
+from ci.local.engine_choice import EngineChoice
+from ci.system.secret_source import SecretKind, SecretSource
+from pipeline.rules.errors import UsageError
+from pipeline.rules.planning import RunRequest
 from tests.ci.cli.command import InProcess
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.report import PlanReport
+from pipeline.rules.report import PlanReport
 from tests.ci.cli.command import LR_CI, InProcess, environment, lr_ci
 from tests.ci.repositories import Repository
 

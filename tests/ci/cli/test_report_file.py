@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ci.cli.report_file import forget_report, write_report
-from pipeline.errors import UsageError
-from pipeline.report import BuildReport
+from pipeline.rules.errors import UsageError
+from pipeline.rules.report import BuildReport
 from tests.ci.cli.command import lr_ci
 from tests.pipeline.samples import build_report
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ci.github.retrying import Limits
+from ci.github.retry import Limits
 from tests.github_api import GitHubApi, running_api
 
 TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ci.github.deployment import Deployment, DeploymentEnvironment
+from ci.github.deployment_issue import Deployment, DeploymentEnvironment
 from ci.github.event import EventFile, RunContext, RunVariables
-from pipeline.report import BuildReport
+from pipeline.rules.report import BuildReport
 from tests.pipeline.samples import SHA, build_report
 
 STAGING, PRODUCTION = DeploymentEnvironment.STAGING, DeploymentEnvironment.PRODUCTION

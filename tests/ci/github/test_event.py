@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from ci.github.event import ApiAccess, CommandFiles, Trigger, read_context
-from pipeline.errors import UsageError
+from pipeline.rules.errors import UsageError
 from tests.pipeline.samples import OTHER_SHA, SHA
 
 IN_ACTIONS = {

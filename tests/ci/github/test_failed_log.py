@@ -10,7 +10,7 @@ from hypothesis import given
 
 from ci.github.failed_log import FailedLog, parse_failed_log, read_failed_log
 from ci.github.summaries import failure_summary
-from pipeline.errors import UsageError
+from pipeline.rules.errors import UsageError
 from tests.ci.github.gfm import HOSTILE, any_text, page, seen
 
 OURS = """check the registry …

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ExitCode
-from pipeline.report import BuildReport
+from pipeline.rules.errors import ExitCode
+from pipeline.rules.report import BuildReport
 from tests.ci.cli.command import LR_CI, Ended, lr_ci
 from tests.ci.github.conftest import TOKEN
 from tests.ci.github.samples import branch_report, version_report

@@ -10,13 +10,13 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from ci.github.deployment import Deployment
+from ci.github.deployment_issue import Deployment
 from ci.github.errors import NetworkError
 from ci.github.event import ApiAccess
 from ci.github.issues import IssueOutcome, PostedIssue, post_deployment
-from ci.github.retrying import Limits
+from ci.github.retry import Limits
 from pipeline.concurrency import each
-from pipeline.errors import AuthError, ExitCode, PipelineError, UsageError
+from pipeline.rules.errors import AuthError, ExitCode, PipelineError, UsageError
 from tests.ci.github.conftest import TOKEN
 from tests.ci.github.samples import PRODUCTION, STAGING, branch_report, deployment, run_context, version_report
 from tests.github_api import REPOSITORY, GitHubApi

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ci.github.outputs import compact_report
 from ci.github.reports import STANDARD_INPUT, read_report
-from pipeline.errors import UsageError
+from ci.github.step_outputs import compact_report
+from pipeline.rules.errors import UsageError
 from tests.ci.github.samples import branch_report, version_report
 from tests.pipeline.samples import DIGEST, OTHER_SHA
 

@@ -16,7 +16,7 @@ import pytest
 
 from ci.local_registry import RegistrySettings, RegistryStatus, down, running_registry, server, status, up
 from ci.local_registry.process_record import ProcessRecord, birth, end_process, read_record
-from pipeline.errors import EngineError, RegistryError, UsageError
+from pipeline.rules.errors import EngineError, RegistryError, UsageError
 from tests.registry_fixtures import RunningRegistry, free_port
 
 pytestmark = pytest.mark.registry

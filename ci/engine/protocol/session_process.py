@@ -1,0 +1,91 @@
+"""The engine as the program that a Dagger SDK starts: one JSON line on stdout, then a session until stdin ends."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from ci.engine.protocol.events import Event, Notice, OutputLine, StepFinished, StepStarted
+from ci.engine.protocol.server import embedded_engine
+from ci.engine.store.storage import Mirror
+from pipeline.rules.errors import PipelineError
+
+_FAILURE = 1
+_CHUNK = 4096
+
+
+def run_session(arguments: Sequence[str]) -> int:
+    """Serve a session as `dagger session` does, and return the exit status.
+
+    Args:
+        arguments: What the SDK passes after `session`: `--workdir` counts, labels and the like mean nothing here.
+            `--mirror REGISTRY=LOCATION`, which may be given again, names a registry to ask in place of another.
+    """
+    parser = argparse.ArgumentParser(prog="session", add_help=False, allow_abbrev=False)
+    parser.add_argument("--workdir", type=Path, default=Path.cwd())
+    parser.add_argument("--mirror", action="append", default=[], type=_mirror)
+    options, _ignored = parser.parse_known_args(list(arguments))
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    try:
+        anyio.run(_session, options.workdir, options.mirror)
+    except PipelineError as e:
+        sys.stderr.write(f"{e}\n")
+        return _FAILURE
+    return 0
+
+
+def _mirror(text: str) -> Mirror:
+    registry, equals, location = text.partition("=")
+    if not (registry and equals and location):
+        msg = f"{text!r} is not REGISTRY=LOCATION"
+        raise argparse.ArgumentTypeError(msg)
+    return Mirror(registry, location)
+
+
+async def _session(workdir: Path, mirrors: Sequence[Mirror]) -> None:
+    async with embedded_engine(observer=_report, mirrors=mirrors, workdir=workdir) as address:
+        sys.stdout.write(json.dumps({"port": address.port, "session_token": address.token}) + "\n")
+        sys.stdout.flush()
+        async with anyio.create_task_group() as tasks:
+            for wait in (_signal, _end_of_input):
+                tasks.start_soon(_until, wait, tasks.cancel_scope)
+
+
+async def _until(wait: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+    await wait()
+    scope.cancel()
+
+
+async def _signal() -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for _ in signals:
+            return
+
+
+async def _end_of_input() -> None:
+    """Wait until whoever started the program closes its standard input, or is gone."""
+    while await to_thread.run_sync(os.read, sys.stdin.fileno(), _CHUNK, abandon_on_cancel=True):
+        pass
+
+
+def _report(event: Event) -> None:
+    match event:
+        case StepStarted(label=label):
+            text = f"▶ {label}"
+        case StepFinished(label=label, seconds=seconds, cached=cached, error=error):
+            text = f"{'✘' if error else '✔'} {label} {'(cached)' if cached else f'({seconds:.1f} s)'}"
+        case OutputLine(text=line):
+            text = f"  {line}"
+        case Notice(text=notice):
+            text = notice
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

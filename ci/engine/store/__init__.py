@@ -1,0 +1,1 @@
+"""What does the work: buildah, overlay storage, snapshots, git and OCI images on disk."""

@@ -1,0 +1,82 @@
+"""Runs git with nobody's configuration, and never for longer than it is allowed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ci.system.processes import Completed, run_process
+from pipeline.rules.errors import CheckoutError
+
+_SETTINGS = {
+    "core.attributesFile": "/dev/null",
+    "core.autocrlf": "false",
+    "core.excludesFile": "/dev/null",
+    "core.fsmonitor": "false",  # a repository could name a program here
+    "core.hooksPath": "/dev/null",
+    "core.quotePath": "true",
+    "core.untrackedCache": "false",
+    "gc.auto": "0",
+    "init.defaultBranch": "main",
+    "protocol.version": "2",
+}
+
+
+class GitError(CheckoutError):
+    """Git cannot say what was asked, or there is no such ref."""
+
+
+async def run_git(
+    arguments: Sequence[str], *, cwd: Path, time_limit: float, env: Mapping[str, str] | None = None
+) -> Completed:
+    """Run git; neither the user's nor the system's configuration reaches it, and it never asks anything.
+
+    Args:
+        arguments: What follows `git`.
+        cwd: Where it runs; the repository there is trusted whoever owns it.
+        time_limit: Seconds after which it is stopped.
+        env: Variables besides PATH and those that keep git to itself.
+
+    Returns:
+        How it ended; a non-zero exit status is for the caller to judge.
+
+    Raises:
+        GitError: It could not be started, or was stopped.
+    """
+    try:
+        return await run_process(
+            ("git", *arguments), cwd=cwd, env=_environment(cwd) | dict(env or {}), time_limit=time_limit
+        )
+    except FileNotFoundError as e:
+        msg = f"git could not be started in {os.fspath(cwd)!r}"
+        raise GitError(msg, hint="Install git; see that the folder is there.") from e
+    except TimeoutError as e:
+        msg = f"git did not answer within {time_limit:g} seconds in {os.fspath(cwd)!r}"
+        raise GitError(msg, hint="See whether the disk is slow, or another git holds the repository.") from e
+
+
+def complaint(done: Completed) -> str:
+    """Say in one line what git said of its failure."""
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
+    return "; ".join(line.partition(": ")[2] or line for line in told) or f"exit status {done.exit_code}"
+
+
+def _environment(trusted: Path) -> dict[str, str]:
+    settings = {**_SETTINGS, "safe.directory": os.fspath(trusted)}
+    env = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LC_ALL": "C",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CONFIG_COUNT": str(len(settings)),
+    }
+    for number, (key, value) in enumerate(settings.items()):
+        env[f"GIT_CONFIG_KEY_{number}"] = key
+        env[f"GIT_CONFIG_VALUE_{number}"] = value
+    return env

@@ -1,0 +1,115 @@
+"""The overlay mounts of a store: as the kernel lists them, whose they are, and how they go when buildah cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio import to_thread
+
+from ci.engine.store.snapshot_trees import remove_tree
+from ci.engine.store.storage import Storage
+from ci.system.processes import run_process
+
+_LIMIT = 30.0
+_ROOM = 1 << 20
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The layer that a working container writes to.
+
+    Attributes:
+        folder: Its folder in the store, without links in its path.
+    """
+
+    folder: Path
+
+    @property
+    def merged(self) -> Path:
+        """Where it is mounted."""
+        return self.folder / "merged"
+
+    def is_mounted(self) -> bool:
+        """Tell whether it is mounted."""
+        return self.merged in mounts_below(self.folder)
+
+    def has_room(self) -> bool:
+        """Tell whether the file system that it is on has room for the store's records."""
+        try:
+            found = os.statvfs(self.folder)
+        except FileNotFoundError:
+            return True
+        return found.f_bavail * found.f_frsize >= _ROOM
+
+    async def empty(self) -> None:
+        """Remove what was written to it, so that a full disk has room for the record of its removal."""
+        await to_thread.run_sync(_remove, self.folder / "diff")
+
+
+def mounts_below(folder: Path) -> list[Path]:
+    """Return what is mounted below a folder, in the kernel's order; a place is there once for each mount on it."""
+    folder = folder.resolve()
+    # proc(5): the mount point is field 5; spaces and the like stand in it as octal numbers.
+    fields = (line.split(b" ")[4] for line in Path("/proc/self/mountinfo").read_bytes().splitlines())
+    places = [Path(os.fsdecode(_ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), field))) for field in fields]
+    return [place for place in places if place != folder and place.is_relative_to(folder)]
+
+
+async def detach(place: Path) -> bool:
+    """Unmount a place, whoever still uses it; tell whether nothing is mounted there any more."""
+    while place in mounts_below(place.parent):
+        try:
+            done = await run_process(["umount", "--lazy", place], time_limit=_LIMIT)
+        except (FileNotFoundError, TimeoutError):
+            return False
+        if done.exit_code != 0:
+            return False
+    return True
+
+
+def container_layers(storage: Storage) -> Mapping[str, Layer]:
+    """Return the layers of the working containers, by the ids and by the names of the containers."""
+    found: dict[str, Layer] = {}
+    # The storage library keeps containers in the first; newer ones keep those in the second that end with the boot.
+    for file in (_records(storage.graph) / "containers.json", _records(storage.run) / "volatile-containers.json"):
+        try:
+            records = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        for record in records or ():
+            layer = Layer(storage.graph.resolve() / "overlay" / record["layer"])
+            found |= dict.fromkeys((record["id"], *record.get("names", ())), layer)
+    return found
+
+
+async def detach_strays(storage: Storage, mounted: list[Path]) -> None:
+    """Unmount the layers that are no working container's.
+
+    Args:
+        storage: The store, which no other session uses.
+        mounted: What was mounted below its folder before that was made sure of.
+    """
+    layers = storage.graph.resolve() / "overlay"
+    owned = {layer.merged for layer in container_layers(storage).values()}
+    for place in dict.fromkeys(mounted):
+        if place.name == "merged" and place.parent.parent == layers and place not in owned:
+            await detach(place)
+    # buildah mounts the folder of all layers on itself, and unmounts it with the last of them.
+    if not mounts_below(layers):
+        await detach(layers)
+
+
+def _records(folder: Path) -> Path:
+    return folder / "overlay-containers"
+
+
+def _remove(folder: Path) -> None:
+    with suppress(OSError):  # what is left of it goes with the layer, if anything of that does
+        remove_tree(folder)

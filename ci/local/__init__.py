@@ -1,0 +1,1 @@
+"""One run from this machine: settings, which engine, its session, git, base images, doctor."""

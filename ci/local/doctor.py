@@ -1,0 +1,154 @@
+"""Looks at this machine: which engine could build, which registry and token there are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from ci.local.engine_choice import RUNNER_HOST, dagger_program, find_dagger, find_runtime
+from ci.local_registry import RegistrySettings, status
+from ci.system.processes import run_process
+from pipeline.concurrency import each
+
+_SECONDS = 10.0
+_ENGINE_VERSION = "v0.21.8"
+_SETUP = "`make setup` installs it."
+
+
+class Health(StrEnum):
+    """How something is."""
+
+    OK = "ok"
+    MISSING = "missing"
+    BROKEN = "broken"
+
+
+class Finding(BaseModel):
+    """One thing that was looked for.
+
+    Attributes:
+        what: What it is.
+        health: How it is.
+        found: What was found.
+        remedy: What to do about it; empty where all is well.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    health: Health
+    found: str
+    remedy: str = ""
+
+
+class Examination(BaseModel):
+    """Everything that was looked for.
+
+    Attributes:
+        findings: In the order they are shown.
+        dagger: Whether a Dagger engine can be had.
+        embedded: Whether the embedded engine has what it needs.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    findings: tuple[Finding, ...]
+    dagger: bool
+    embedded: bool
+
+    @property
+    def ready(self) -> bool:
+        """Whether anything here can build."""
+        return self.dagger or self.embedded
+
+
+async def examine() -> Examination:
+    """Look at this machine; nothing is changed, and nothing but this machine is asked."""
+    checks: dict[str, Callable[[], Awaitable[Finding]]] = {
+        "git": lambda: _program("git", ["git", "--version"], _SETUP),
+        "dagger": _dagger,
+        "container runtime": _runtime,
+        "root": _root,
+        "buildah": lambda: _program("buildah", ["buildah", "--version"], f"The embedded engine needs it. {_SETUP}"),
+        "skopeo": lambda: _program("skopeo", ["skopeo", "--version"], f"The embedded engine needs it. {_SETUP}"),
+        "runc": lambda: _program("runc", ["runc", "--version"], f"Without it builds are not isolated. {_SETUP}"),
+        "mmdebstrap": lambda: _program(
+            "mmdebstrap", ["mmdebstrap", "--version"], f"Makes base images where Docker Hub is out of reach. {_SETUP}"
+        ),
+        "docker-registry": lambda: _program(
+            "docker-registry", ["docker-registry", "--version"], f"The local registry. {_SETUP}"
+        ),
+        "local registry": _local_registry,
+        "token": _token,
+    }
+    found: dict[str, Finding] = {}
+
+    async def check(name: str) -> None:
+        found[name] = await checks[name]()
+
+    await each(checks, check)
+    dagger, reason = await find_dagger()
+    embedded = all(found[name].health is Health.OK for name in ("root", "buildah", "skopeo"))
+    engine = "a Dagger engine" if dagger else "the embedded engine" if embedded else "none"
+    chosen = Finding(
+        what="engine", health=Health.OK if dagger or embedded else Health.BROKEN, found=f"{engine} ({reason})"
+    )
+    return Examination(findings=(chosen, *(found[name] for name in checks)), dagger=dagger, embedded=embedded)
+
+
+async def _program(what: str, command: list[str], remedy: str) -> Finding:
+    if shutil.which(command[0]) is None:
+        return Finding(what=what, health=Health.MISSING, found="not installed", remedy=remedy)
+    try:
+        result = await run_process(command, time_limit=_SECONDS)
+    except (TimeoutError, OSError) as error:
+        return Finding(what=what, health=Health.BROKEN, found=f"does not start: {type(error).__name__}", remedy=remedy)
+    version = (result.stdout or result.stderr).strip().partition("\n")[0]
+    if result.exit_code != 0:
+        return Finding(
+            what=what, health=Health.BROKEN, found=f"exits with {result.exit_code}: {version}", remedy=remedy
+        )
+    return Finding(what=what, health=Health.OK, found=version)
+
+
+async def _root() -> Finding:
+    if os.geteuid() == 0:
+        return Finding(what="root", health=Health.OK, found="runs as root")
+    remedy = "The embedded engine builds as root only: sudo make build-and-push. A Dagger engine does without."
+    return Finding(what="root", health=Health.MISSING, found=f"runs as user {os.geteuid()}", remedy=remedy)
+
+
+async def _dagger() -> Finding:
+    program = dagger_program()
+    remedy = f"Install the Dagger CLI {_ENGINE_VERSION} to use a Dagger engine; the embedded one does without."
+    if program is None:
+        return Finding(what="dagger", health=Health.MISSING, found="not on PATH", remedy=remedy)
+    return await _program("dagger", [program, "version"], remedy)
+
+
+async def _runtime() -> Finding:
+    if host := os.environ.get(RUNNER_HOST):
+        return Finding(what="container runtime", health=Health.OK, found=f"not needed: an engine is at {host}")
+    name = await find_runtime()
+    if name is not None:
+        return Finding(what="container runtime", health=Health.OK, found=name)
+    remedy = "A Dagger engine needs one: start Docker, or name an engine that lives on by " + RUNNER_HOST + "."
+    return Finding(what="container runtime", health=Health.MISSING, found="none answers", remedy=remedy)
+
+
+async def _local_registry() -> Finding:
+    state = await status(RegistrySettings())
+    if state.running:
+        return Finding(what="local registry", health=Health.OK, found=state.url)
+    return Finding(what="local registry", health=Health.MISSING, found="not running", remedy="lr-ci registry up")
+
+
+async def _token() -> Finding:
+    if os.environ.get("GITHUB_TOKEN"):
+        return Finding(what="token", health=Health.OK, found="GITHUB_TOKEN is set")
+    remedy = "For ghcr.io: a classic token with write:packages in GITHUB_TOKEN, or --token env:NAME."
+    return Finding(what="token", health=Health.MISSING, found="GITHUB_TOKEN is not set", remedy=remedy)

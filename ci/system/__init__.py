@@ -1,0 +1,1 @@
+"""The system beneath: processes, locks, folders, where secrets come from."""

@@ -1,0 +1,144 @@
+"""Reads what git knows from a `dagger.GitRepository`: the one place inside the engine that asks it."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zlib
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import dagger
+from dulwich.config import ConfigFile
+from dulwich.errors import ChecksumMismatch, FileFormatException
+from dulwich.object_store import DiskObjectStore
+from dulwich.objects import Commit as CommitObject
+from dulwich.objects import ObjectID
+
+from pipeline.concurrency import each
+from pipeline.rules.checkout import Checkout, Commit, commit_time
+from pipeline.rules.errors import CheckoutError
+from pipeline.rules.refs import TAGS, CommitSha, parse_commit, parse_version, shown
+from pipeline.rules.text import one_line
+
+_DETACHED = "HEAD"
+_CONFIG_PATH = ".git/config"
+
+
+async def read_checkout(
+    repository: dagger.GitRepository, git_config: dagger.Directory, asked_for: str | None = None
+) -> Checkout:
+    """Read what is checked out.
+
+    Args:
+        repository: The repository, local or remote.
+        asked_for: The ref that the caller names, if any.
+        git_config: The top folder of the checkout with at most `.git/config` in it; a worktree has none.
+
+    Raises:
+        CheckoutError: There is no commit, or git does not answer.
+    """
+    head = repository.head()
+    try:
+        sha = parse_commit(await head.commit())
+        ref = await head.ref()
+        url = await repository.url()
+        # A remote repository has no working tree that could differ from the commit.
+        dirty = await _dirty_paths(repository) if url is None else ()
+        tags = await _version_tags_at(repository, sha) if ref == _DETACHED else ()
+        tagged = await _tagged_commit(repository, asked_for)
+        origin = await _origin(git_config) if url is None else url
+    except dagger.QueryError as error:
+        msg = f"Git could not say what is checked out: {one_line(str(error))}."
+        raise CheckoutError(msg, hint="Run this in a git repository with at least one commit.") from error
+    return Checkout(
+        head=await _read_commit(head, sha),
+        ref=None if ref == _DETACHED else ref,
+        tags=tags,
+        origin=origin,
+        tagged=tagged,
+        dirty=dirty,
+    )
+
+
+async def _dirty_paths(repository: dagger.GitRepository) -> tuple[str, ...]:
+    changes = repository.uncommitted()
+    if await changes.is_empty():
+        return ()
+    paths = {*await changes.modified_paths(), *await changes.added_paths(), *await changes.removed_paths()}
+    return tuple(sorted(paths))
+
+
+async def _version_tags_at(repository: dagger.GitRepository, sha: CommitSha) -> tuple[str, ...]:
+    """Find the version tags that name a commit; only a detached HEAD needs them, so no other run pays for it."""
+    versions = [tag for tag in await repository.tags() if parse_version(tag) is not None]
+    found: list[str] = []
+
+    async def compare(tag: str) -> None:
+        if await repository.tag(tag).commit() == sha:
+            found.append(tag)
+
+    await each(versions, compare)
+    return tuple(sorted(found))
+
+
+async def _tagged_commit(repository: dagger.GitRepository, ref: str | None) -> CommitSha | None:
+    """Read the commit that a version tag names, where git has that tag."""
+    tag = "" if ref is None or not ref.startswith(TAGS) else ref.removeprefix(TAGS)
+    if parse_version(tag) is None or tag not in await repository.tags():
+        return None
+    return parse_commit(await repository.tag(tag).commit())
+
+
+async def _origin(git_config: dagger.Directory) -> str | None:
+    # Not `exists`, which is an error in a worktree, where .git is a file.
+    if _CONFIG_PATH not in await git_config.glob(_CONFIG_PATH):
+        return None
+    text = await git_config.file(_CONFIG_PATH).contents()
+    try:
+        value = ConfigFile.from_file(io.BytesIO(text.encode())).get((b"remote", b"origin"), b"url")
+    except (KeyError, ValueError):
+        return None  # a repository without an origin, or with a file that git itself would refuse
+    return value.decode(errors="replace")
+
+
+async def _read_commit(head: dagger.GitRef, sha: CommitSha) -> Commit:
+    """Read a commit's message and time from its object, as the engine's API has neither."""
+    loose = f"objects/{sha[:2]}/{sha[2:]}"
+    objects = head.tree(depth=1).directory(".git").filter(include=[loose, "objects/pack/*"])
+    with tempfile.TemporaryDirectory(prefix="backend-pipeline-") as folder:
+        try:
+            await objects.export(folder)
+        except dagger.QueryError as error:
+            msg = f"Git could not read commit {sha}: {one_line(str(error))}."
+            raise CheckoutError(msg) from error
+        return await anyio.to_thread.run_sync(_parse_commit_object, Path(folder) / "objects", sha)
+
+
+def _parse_commit_object(objects: Path, sha: CommitSha) -> Commit:
+    store = DiskObjectStore(str(objects))
+    try:
+        commit = store[ObjectID(sha.encode())]
+        if not isinstance(commit, CommitObject):
+            msg = f"{shown(sha)} is not a commit."
+            raise CheckoutError(msg)
+        message = _decoded(commit.message, (commit.encoding or b"utf-8").decode("ascii", "replace"))
+        return Commit(sha=sha, message=message, time=commit_time(commit.commit_time))
+    except KeyError as error:
+        msg = f"The object of commit {shown(sha)} is not in the repository that the engine read."
+        raise CheckoutError(msg) from error
+    except (FileFormatException, ChecksumMismatch, zlib.error) as error:
+        msg = f"The object of commit {shown(sha)} is damaged: {one_line(str(error))}."
+        raise CheckoutError(msg, hint="`git fsck` says more.") from error
+    finally:
+        store.close()
+
+
+def _decoded(message: bytes, encoding: str) -> str:
+    """Decode a message by the encoding that the commit names, or as UTF-8 where Python cannot use that one."""
+    try:
+        text = message.decode(encoding, "replace")
+    except (LookupError, ValueError):
+        text = message.decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode()  # some encodings can spell lone surrogates

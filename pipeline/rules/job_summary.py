@@ -1,0 +1,79 @@
+"""The report of a run as Markdown, for a job's summary or a person's terminal.
+
+Pure. What comes from outside (commit messages, branch names) is data: it shows as itself, on one line, and neither
+formats, links, mentions nor ends anything (GitHub Flavored Markdown, section 2.4 and its extensions).
+"""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.rules.checkout import Commit
+from pipeline.rules.refs import CommitSha
+from pipeline.rules.report import BuildReport, TagOutcome, TagReport
+from pipeline.rules.text import without_terminal_codes
+
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~\u200b]")
+# GitHub finds these in the rendered text, after character references are decoded: a space without width parts them.
+_TAKEN_WHEN_RENDERED = re.compile(r"[@#:](?=\S)|(?<=\bgh)-(?=[0-9])", re.IGNORECASE)
+_LONGEST_CELL = 200
+
+
+def markdown_text(text: str, *, limit: int = _LONGEST_CELL) -> str:
+    """Write a text so that Markdown shows exactly it, on one line, inside or outside a table.
+
+    Every ASCII punctuation character becomes a numeric character reference: Markdown takes no syntax from those. What
+    GitHub would still make a mention, an issue's number, a link or an emoji of gets a space without width inside.
+
+    Args:
+        text: Any text.
+        limit: How many characters are shown at most.
+    """
+    flat = " ".join(_INVISIBLE.sub(" ", without_terminal_codes(text)).split())
+    cut = flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+    parted = _TAKEN_WHEN_RENDERED.sub(lambda match: f"{match[0]}\u200b", cut)
+    return _PUNCTUATION.sub(lambda match: f"&#{ord(match[0])};", parted)
+
+
+def render_summary(report: BuildReport) -> str:
+    """Render a run's report: the digest, what became of each tag, how to pull, where it comes from, what took long."""
+    headline = "Image built and published" if report.built else "Image published before; its tags are up to date"
+    if not report.built and any(tag.outcome in {TagOutcome.WRITTEN, TagOutcome.MOVED} for tag in report.tags):
+        headline = "Image promoted without a new build"
+    subject = Commit(sha=CommitSha(report.commit.sha), message=report.commit.message).subject
+    sha = f"`{report.commit.short_sha}`"
+    commit = sha if report.commit.url is None else f"[{sha}]({report.commit.url})"
+    lines = [
+        f"## {headline}",
+        "",
+        f"**Digest:** `{report.digest}`",
+        "",
+        "| Tag | Outcome |",
+        "|---|---|",
+        *(f"| `{tag.name}` | {_outcome(tag)} |" for tag in report.tags),
+        "",
+        "```bash",
+        f"docker pull {report.primary}",
+        f"docker pull {report.reference}",
+        "```",
+        "",
+        "| Field | Value |",
+        "|---|---|",
+        f"| Image | `{report.image}` |",
+        f"| Build | {'built by this run' if report.built else 'reused: it was in the registry before'} |",
+        f"| Commit | {commit} |",
+        f"| Commit message | {markdown_text(subject)} |",
+        f"| Ref | {markdown_text(report.ref)} |",
+        f"| Platform | `{report.platform}` |",
+        *(f"| {markdown_text(step.name.capitalize())} | {step.seconds:.1f} s |" for step in report.steps),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _outcome(tag: TagReport) -> str:
+    text = tag.outcome.value
+    if tag.previous_digest is not None:
+        text += f", {'still' if tag.outcome is TagOutcome.KEPT else 'was'} `{tag.previous_digest[:19]}…`"
+    return text if tag.reason is None else f"{text}: {markdown_text(tag.reason)}"

@@ -1,0 +1,81 @@
+"""The OCI labels of an image (image-spec, "Pre-Defined Annotation Keys").
+
+Pure. What never changes (title, description, licenses) may stand in the Dockerfile's own LABEL lines, which win; what
+names the commit is always the pipeline's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC
+
+from pipeline.rules.checkout import Commit
+from pipeline.rules.image_name import GitHubRepository, ImageName
+from pipeline.rules.tagging import TagPlan
+
+PREFIX = "org.opencontainers.image."
+REVISION = f"{PREFIX}revision"
+CREATED = f"{PREFIX}created"
+SOURCE = f"{PREFIX}source"
+URL = f"{PREFIX}url"
+VERSION = f"{PREFIX}version"
+TITLE = f"{PREFIX}title"
+DESCRIPTION = f"{PREFIX}description"
+LICENSES = f"{PREFIX}licenses"
+
+_WEB_URL = re.compile(
+    r"(?P<scheme>https?://)(?:[^/?#]*@)?(?P<host>[^/?#@:]+(?::[0-9]+)?)(?P<path>/[^?#@]*)?(?:[?#].*)?"
+)
+
+FROM_DOCKERFILE = (TITLE, DESCRIPTION, LICENSES)
+"""The labels that a Dockerfile knows better than the pipeline."""
+
+
+def oci_labels(
+    *,
+    image: ImageName,
+    plan: TagPlan,
+    commit: Commit,
+    repository: GitHubRepository | None,
+    origin: str | None,
+    from_dockerfile: Mapping[str, str],
+) -> dict[str, str]:
+    """Compute the labels that the pipeline sets.
+
+    Args:
+        image: The image that is published.
+        plan: Its tags.
+        commit: The commit it is built from.
+        repository: The repository on GitHub, which GHCR links the package to by the `source` label.
+        origin: The origin's URL where that is not on GitHub.
+        from_dockerfile: The labels that the Dockerfile set.
+
+    Returns:
+        Label names and values, sorted by name so that equal inputs make equal images. A label whose value is not
+        known is left out: a licence that nobody stated is not made up.
+    """
+    name = image.repository.rpartition("/")[2]
+    source = repository.url if repository is not None else _public_url(origin)
+    labels = {
+        REVISION: commit.sha,
+        VERSION: str(plan.version) if plan.version is not None else plan.primary.name,
+        CREATED: None if commit.time is None else commit.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        SOURCE: source,
+        URL: repository.commit_url(commit.sha) if repository is not None else source,
+        TITLE: name,
+        DESCRIPTION: f"The image of {name}.",
+    }
+    return {
+        key: value
+        for key, value in sorted(labels.items())
+        if value is not None and not (key in FROM_DOCKERFILE and from_dockerfile.get(key))
+    }
+
+
+def _public_url(origin: str | None) -> str | None:
+    """Return an origin that may be shown: a web URL without user, password, query and fragment; else None."""
+    match = None if origin is None else _WEB_URL.fullmatch(origin.strip())
+    if match is None:
+        return None
+    return f"{match['scheme']}{match['host']}{match['path'] or ''}".removesuffix(".git")

@@ -1,0 +1,176 @@
+"""Git refs and commits: what can be published, and what it is.
+
+Pure. A ref is a full name (`refs/heads/master`, `refs/tags/v1.2.3`), as git and GitHub's `GITHUB_REF` write it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import total_ordering
+from typing import Literal, NewType
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.rules.errors import RefError
+
+CommitSha = NewType("CommitSha", str)
+"""A full commit name: 40 hexadecimal digits in lower case."""
+
+SHORT_SHA_LENGTH = 7
+BRANCHES = "refs/heads/"
+TAGS = "refs/tags/"
+
+_COMMIT = re.compile(r"[0-9a-fA-F]{40}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NO_TEXT = re.compile(r"[\ud800-\udfff]")
+_NUMBER = r"(?:0|[1-9][0-9]*)"
+_PRERELEASE_PART = rf"(?:{_NUMBER}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
+_VERSION = re.compile(
+    rf"v(?P<major>{_NUMBER})\.(?P<minor>{_NUMBER})\.(?P<patch>{_NUMBER})"
+    rf"(?:-(?P<prerelease>{_PRERELEASE_PART}(?:\.{_PRERELEASE_PART})*))?"
+    r"(?:\+(?P<build>[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?"
+)
+_SHOWN_LENGTH = 80
+
+_PUBLISHABLE = "Publishable are refs/heads/<branch> and refs/tags/vX.Y.Z, also with -<prerelease> or +<build>."
+
+
+@total_ordering
+class Version(BaseModel):
+    """A semantic version (SemVer 2.0.0, section 2 and 9 to 11) as a git tag spells it, with a leading `v`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    major: int
+    minor: int
+    patch: int
+    prerelease: str | None = None
+    build: str | None = None
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether it is a release and no prerelease; build metadata makes no difference."""
+        return self.prerelease is None
+
+    def __str__(self) -> str:
+        text = f"v{self.major}.{self.minor}.{self.patch}"
+        if self.prerelease is not None:
+            text += f"-{self.prerelease}"
+        return text if self.build is None else f"{text}+{self.build}"
+
+    def __lt__(self, other: Version) -> bool:
+        return self._precedence() < other._precedence()
+
+    def _precedence(self) -> tuple[object, ...]:
+        """Order by SemVer section 11; versions that differ in build alone are ordered by its text."""
+        parts = () if self.prerelease is None else tuple(map(_identifier, self.prerelease.split(".")))
+        return (self.major, self.minor, self.patch, self.is_stable, parts, self.build or "")
+
+
+class BranchRef(BaseModel):
+    """A branch: its tag moves with each build."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["branch"] = "branch"
+    full_name: str
+    name: str
+
+
+class VersionRef(BaseModel):
+    """A version tag: written once and never again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["version"] = "version"
+    full_name: str
+    version: Version
+
+
+PublishableRef = BranchRef | VersionRef
+
+
+def parse_ref(full_name: str) -> PublishableRef:
+    """Say what kind of ref this is.
+
+    Branch names are taken as git gives them: whether git would allow one is git's to judge, except that control
+    characters never pass, and bytes that are not UTF-8 (lone surrogates, to Python) neither: no report could hold them.
+
+    Args:
+        full_name: The full ref, such as `refs/heads/master`.
+
+    Raises:
+        RefError: It is not a branch and not a version tag.
+    """
+    if _CONTROL.search(full_name):
+        msg = f"The ref {shown(full_name)} has control characters, which no git ref can have."
+        raise RefError(msg, hint=_PUBLISHABLE)
+    if _NO_TEXT.search(full_name):
+        msg = f"The ref {shown(full_name)} is not UTF-8."
+        raise RefError(msg, hint=_PUBLISHABLE)
+    if branch := _after(BRANCHES, full_name):
+        return BranchRef(full_name=full_name, name=branch)
+    if tag := _after(TAGS, full_name):
+        version = parse_version(tag)
+        if version is None:
+            msg = f"The tag {shown(tag)} is not a version such as v1.2.3 or v1.2.3-rc.1."
+            raise RefError(msg, hint=_PUBLISHABLE)
+        return VersionRef(full_name=full_name, version=version)
+    msg = f"The ref {shown(full_name)} cannot be published." if full_name else "The ref is empty."
+    meant = f"refs/{'heads' if parse_version(full_name) is None else 'tags'}/{full_name}"
+    guess = "" if "/" in full_name or not full_name else f"Did you mean {shown(meant)}? "
+    raise RefError(msg, hint=guess + _PUBLISHABLE)
+
+
+def parse_version(tag: str) -> Version | None:
+    """Read a git tag as a version, or None where it is not exactly one (`v1`, `v01.2.3`, `vendor.x.y`)."""
+    match = _VERSION.fullmatch(tag)
+    if match is None:
+        return None
+    major, minor, patch = match["major"], match["minor"], match["patch"]
+    if max(map(len, (major, minor, patch))) > _SHOWN_LENGTH:
+        return None  # no image tag could hold it, and Python refuses to convert thousands of digits
+    return Version(
+        major=int(major),
+        minor=int(minor),
+        patch=int(patch),
+        prerelease=match["prerelease"],
+        build=match["build"],
+    )
+
+
+def parse_commit(sha: str) -> CommitSha:
+    """Check a full commit name and write it in lower case.
+
+    Raises:
+        RefError: It is not 40 hexadecimal digits.
+    """
+    if not is_commit(sha):
+        msg = f"The commit {shown(sha)} is not a full one: {len(sha)} characters instead of 40 hex digits."
+        raise RefError(msg, hint="Give the whole commit, as `git rev-parse HEAD` prints it.")
+    return CommitSha(sha.lower())
+
+
+def is_commit(text: str) -> bool:
+    """Say whether a text is a full commit name, in either case."""
+    return _COMMIT.fullmatch(text) is not None
+
+
+def short_sha(commit: CommitSha) -> str:
+    """Return the first seven digits, the length that every tag and title uses."""
+    return commit[:SHORT_SHA_LENGTH]
+
+
+def shown(text: str) -> str:
+    """Quote a text from outside for a message: escaped, on one line and cut to a readable length."""
+    cut = text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"
+    return ascii(cut) if _CONTROL.search(cut) or not cut.isprintable() else repr(cut)
+
+
+def _after(prefix: str, full_name: str) -> str:
+    return full_name.removeprefix(prefix) if full_name.startswith(prefix) else ""
+
+
+def _identifier(part: str) -> tuple[int, int, str]:
+    """Give a prerelease identifier its rank: numbers by value and below words, words by their ASCII order."""
+    return (0, len(part), part) if part.isdigit() else (1, 0, part)

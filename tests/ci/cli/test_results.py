@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from ci.cli.results import headline, plan_text, print_answer, report_table
+from pipeline.rules.report import BuildReport, TagOutcome, TagReport
+from tests.pipeline.samples import IMAGE, build_report, run_plan
+
+
+def table_of(report: BuildReport, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    console.print(report_table(report))
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("text", ["sha256:abc", "größe 🚢", "[bold]not markup[/]", "x" * 500, "two\nlines"])
+def test_an_answer_comes_out_as_it_is_on_standard_output_alone(
+    capfdbinary: pytest.CaptureFixture[bytes], text: str
+) -> None:
+    print_answer(text)
+    assert capfdbinary.readouterr() == (f"{text}\n".encode(), b"")
+
+
+def test_a_path_that_is_not_text_comes_out_as_it_came(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    print_answer("caf\udce9.tar")
+    assert capfdbinary.readouterr().out == b"caf\xe9.tar\n"
+
+
+def test_a_plan_is_one_reference_a_line_in_the_order_of_writing() -> None:
+    plan = run_plan(ref="refs/tags/v1.2.3")
+    assert plan_text(plan.report()).splitlines() == [
+        "ghcr.io/linkradar/lr-backend:sha-9c68c4a",
+        "ghcr.io/linkradar/lr-backend:v1.2.3",
+        "ghcr.io/linkradar/lr-backend:latest",
+    ]
+
+
+def test_a_table_shows_each_tag_what_became_of_it_and_why() -> None:
+    text = table_of(build_report())
+    for tag in build_report().tags:
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{tag.name} ")]
+        assert tag.outcome.value in line
+        assert (tag.reason or "") in line
+
+
+@pytest.mark.parametrize("outcome", TagOutcome)
+def test_every_outcome_has_its_word(outcome: TagOutcome) -> None:
+    tag = build_report().tags[0].model_copy(update={"outcome": outcome})
+    assert outcome.value in table_of(build_report().model_copy(update={"tags": (tag,)}))
+
+
+def test_the_longest_tag_is_shown_whole_on_a_narrow_terminal() -> None:
+    first = build_report().tags[0]
+    longest = "b" * 120 + "-12345678"[:8]
+    tag = TagReport(name=longest, kind=first.kind, reference=IMAGE.tagged(longest), outcome=TagOutcome.WRITTEN)
+    text = table_of(build_report().model_copy(update={"tags": (tag,)}), width=60)
+    assert "…" not in text
+    assert longest in "".join(line.split(" ")[0] for line in text.splitlines())
+
+
+def test_a_reason_is_text_and_no_markup() -> None:
+    tag = build_report().tags[0].model_copy(update={"reason": "because [/] of [red]this[/red]"})
+    text = table_of(build_report().model_copy(update={"tags": (tag,)}), width=200)
+    assert "because [/] of [red]this[/red]" in text
+
+
+@pytest.mark.parametrize(("built", "words"), [(True, "built and uploaded"), (False, "not built again")])
+def test_the_headline_says_whether_it_was_built(built: bool, words: str) -> None:  # noqa: FBT001 - pytest's parameter
+    report = build_report().model_copy(update={"built": built})
+    assert headline(report).startswith(f"{IMAGE}: ")
+    assert words in headline(report)
+
+
+def test_json_is_the_report_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    print_answer(build_report().model_dump_json(indent=2))
+    assert json.loads(capsys.readouterr().out) == json.loads(build_report().model_dump_json())

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import dagger
+import gql
+import pytest
+from dagger._exceptions import QueryErrorValue
+
+from pipeline.engine.failures import build_error, pull_error, upload_error
+from pipeline.rules.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError, TransientError
+from tests.pipeline.samples import IMAGE
+
+REFERENCE = IMAGE.tagged("sha-9c68c4a")
+WHAT = "lr-backend from Dockerfile"
+LOST = dagger.ClientConnectionError("connection refused")
+
+
+def _engine_says(text: str, **extensions: object) -> dagger.QueryError:
+    return dagger.QueryError([QueryErrorValue(text, extensions=extensions)], gql.gql("{ version }"))
+
+
+def _exec_extensions(command: list[str], code: int, *, stdout: str = "", stderr: str = "") -> dict[str, object]:
+    return {"_type": "EXEC_ERROR", "cmd": command, "exitCode": code, "stdout": stdout, "stderr": stderr}
+
+
+def _exec_error(command: list[str], code: int, *, stdout: str = "", stderr: str = "") -> dagger.QueryError:
+    error = _engine_says("exit code", **_exec_extensions(command, code, stdout=stdout, stderr=stderr))
+    assert isinstance(error, dagger.ExecError)
+    return error
+
+
+def test_a_failed_step_of_a_dockerfile_is_told_with_command_code_and_output() -> None:
+    text = (
+        'failed to solve: process "/bin/sh -c bundle install \\"quietly\\"" did not complete successfully: '
+        "exit code: 5\nstderr:\n\x1b[31mCould not find gem 'raild'\x1b[0m\n"
+    )
+    error = build_error(_engine_says(text), WHAT)
+    assert isinstance(error, BuildError)
+    assert str(error).splitlines() == [
+        "lr-backend from Dockerfile could not be built:",
+        "`bundle install \\\"quietly\\\"` exited with 5: stderr: / Could not find gem 'raild'",
+    ]
+
+
+def test_a_failed_exec_is_told_with_its_last_output() -> None:
+    error = build_error(_exec_error(["bin/rails", "--version"], 127, stderr="a\nb\nc\nno such file\n"), WHAT)
+    assert str(error).splitlines()[-1] == "`bin/rails --version` exited with 127: b / c / no such file"
+    silent = build_error(_exec_error(["true"], 1), WHAT)
+    assert str(silent).endswith("`true` exited with 1 without output")
+    loud = build_error(_exec_error(["x"], 1, stdout="only here"), WHAT)
+    assert str(loud).endswith("exited with 1: only here")
+
+
+@pytest.mark.parametrize("kind", ["query", "exec"])
+def test_a_full_disk_says_so(kind: str) -> None:
+    text = "write /var/lib/x: No space left on device"
+    extensions = {} if kind == "query" else _exec_extensions(["true"], 1)
+    made = _engine_says(text, **extensions)
+    error = build_error(made, WHAT)
+    assert isinstance(error, BuildError)
+    assert "no space left" in error.message
+    assert "Free some space" in error.hint
+
+
+def test_a_full_disk_that_only_the_command_saw_says_so() -> None:
+    error = build_error(_exec_error(["tar"], 2, stderr="tar: a: Cannot write: No space left on device\n"), WHAT)
+    assert "No space left on device" in str(error)
+
+
+def test_any_other_failure_to_build_is_passed_on_on_one_line() -> None:
+    error = build_error(_engine_says("dockerfile parse error on line 3:\n unknown instruction: FORM"), WHAT)
+    assert isinstance(error, BuildError)
+    assert error.message.endswith("could not be built: dockerfile parse error on line 3: unknown instruction: FORM")
+
+
+def test_long_output_is_cut() -> None:
+    error = build_error(_engine_says("x" * 1_000_000), WHAT)
+    assert len(str(error)) < 1000
+    error = build_error(_exec_error(["y" * 100_000], 1, stderr="z" * 1_000_000), WHAT)
+    assert len(str(error)) < 2000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "push access denied, repository does not exist or may require authorization: no basic auth credentials",
+        "failed to push: unexpected status from HEAD request to https://ghcr.io/v2/a/b/blobs/x: 401 Unauthorized",
+        "unexpected status from PUT request to https://ghcr.io/v2/a/b/manifests/x: 403 Forbidden",
+        "server message: insufficient_scope: authorization failed: 401",
+        "denied: permission_denied: write_package",
+        "failed to authorize: failed to fetch oauth token: authentication required",
+    ],
+)
+def test_a_registry_that_refuses_is_an_auth_error_with_the_way_out(text: str) -> None:
+    for error in (upload_error(_engine_says(text), IMAGE, REFERENCE), pull_error(_engine_says(text), IMAGE, REFERENCE)):
+        assert isinstance(error, AuthError)
+        assert REFERENCE in error.message
+        assert "packages: write" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "transient"),
+    [
+        ("short read: expected 10485760 bytes but got 0: unexpected EOF", True),
+        ("short read: expected 403 bytes but got 0: unexpected EOF", True),
+        ("short read: expected 1024 bytes but got 401: unexpected EOF", True),
+        ("unexpected status from HEAD request to https://ghcr.io/v2/a/b/blobs/x: 502 Bad Gateway", True),
+        ("unexpected status from PUT request to http://localhost:403/v2/a/b/blobs/x: 503 Service Unavailable", True),
+        ("unexpected status from POST request to https://ghcr.io/v2/a/b/blobs/x: 429 Too Many Requests", True),
+        ('failed to do request: Put "https://ghcr.io/v2/": read tcp 1.2.3.4: connection reset by peer', True),
+        ('failed to do request: Put "https://ghcr.io/v2/": dial tcp: lookup ghcr.io: no such host', False),
+        ("unexpected status from PUT request to https://ghcr.io/v2/a/b/manifests/x: 400 Bad Request", False),
+    ],
+)
+def test_any_other_failure_to_upload_can_be_tried_again(text: str, *, transient: bool) -> None:
+    error = upload_error(_engine_says(text), IMAGE, REFERENCE)
+    assert isinstance(error, RegistryError)
+    assert isinstance(error, TransientError) is transient
+    assert REFERENCE in error.message
+    assert "again" in error.hint
+
+
+def test_an_image_that_cannot_be_pulled_says_which() -> None:
+    error = pull_error(_engine_says(f"{REFERENCE}: not found"), IMAGE, REFERENCE)
+    assert isinstance(error, RegistryError)
+    assert REFERENCE in error.message
+
+
+def test_an_engine_that_does_not_answer_is_no_fault_of_the_build() -> None:
+    errors: list[PipelineError] = [
+        build_error(LOST, WHAT),
+        upload_error(LOST, IMAGE, REFERENCE),
+        pull_error(LOST, IMAGE, REFERENCE),
+    ]
+    for error in errors:
+        assert isinstance(error, EngineError)
+        assert "connection refused" in error.message
+        assert ".." not in error.message

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagger
+import pytest
+
+from pipeline.engine.repository import _parse_commit_object, read_checkout
+from pipeline.rules.checkout import Checkout, Commit
+from pipeline.rules.errors import CheckoutError
+from pipeline.rules.refs import CommitSha, parse_commit
+from tests.conformance.conftest import base, dag
+from tests.registry_fixtures import shared_registry
+
+__all__ = ["base", "dag", "shared_registry"]
+
+WHEN = 1_762_180_205
+
+
+class Repository:
+    """A git repository of a test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.git("init", "--quiet", "--initial-branch=master", str(folder))
+
+    @property
+    def objects(self) -> Path:
+        return self.folder / ".git" / "objects"
+
+    def git(self, *arguments: str, given: bytes = b"") -> str:
+        identity = [f"GIT_{role}_{part}" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL", "DATE")]
+        env = dict(zip(identity, ["T", "t@example.com", f"{WHEN} +0530"] * 2, strict=True))
+        env |= {"PATH": "/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "LC_ALL": "C"}
+        done = subprocess.run(
+            ["git", "-C", str(self.folder.parent if arguments[0] == "init" else self.folder), *arguments],
+            input=given,
+            capture_output=True,
+            check=True,
+            env=env,
+            timeout=30,
+        )
+        return done.stdout.decode().strip()
+
+    def commit(self, message: bytes, *options: str) -> CommitSha:
+        self.git(*options, "commit", "--quiet", "--allow-empty", "--file=-", given=message)
+        return self.head()
+
+    def written(self, raw: bytes, kind: str = "commit") -> CommitSha:
+        """Write an object byte for byte, as no git command would make it."""
+        return parse_commit(self.git("hash-object", "-t", kind, "-w", "--stdin", "--literally", given=raw))
+
+    def head(self) -> CommitSha:
+        return parse_commit(self.git("rev-parse", "HEAD"))
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "repository")
+
+
+def _raw_commit(repository: Repository, message: bytes, *, encoding: bytes = b"", time: str = str(WHEN)) -> bytes:
+    tree = repository.git("hash-object", "-t", "tree", "-w", "--stdin")
+    person = f"T <t@example.com> {time} +0000"
+    header = f"tree {tree}\nauthor {person}\ncommitter {person}\n".encode()
+    return header + (b"encoding " + encoding + b"\n" if encoding else b"") + b"\n" + message
+
+
+def test_a_loose_commit_is_read(repository: Repository) -> None:
+    sha = repository.commit("Save links\n\nÜber and over 🎉.\n".encode())
+    assert _parse_commit_object(repository.objects, sha) == Commit(
+        sha=sha,
+        message="Save links\n\nÜber and over 🎉.\n",
+        time=datetime(2025, 11, 3, 14, 30, 5, tzinfo=UTC),
+    )
+
+
+def test_a_packed_commit_is_read(repository: Repository) -> None:
+    shas = [repository.commit(f"Change {number}\n".encode()) for number in range(5)]
+    repository.git("gc", "--quiet", "--aggressive")
+    assert not (repository.objects / shas[0][:2] / shas[0][2:]).exists()
+    assert [_parse_commit_object(repository.objects, sha).subject for sha in shas] == [f"Change {n}" for n in range(5)]
+
+
+def test_a_shallow_clone_is_read(repository: Repository, tmp_path: Path) -> None:
+    repository.commit(b"First\n")
+    sha = repository.commit(b"Second\n")
+    clone = tmp_path / "clone"
+    repository.git("clone", "--quiet", "--depth=1", f"file://{repository.folder}", str(clone))
+    assert _parse_commit_object(clone / ".git" / "objects", sha).subject == "Second"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "raw", "message"),
+    [
+        ("ISO-8859-1", "Grüße\n".encode("latin-1"), "Grüße\n"),
+        ("Shift_JIS", "漢字\n".encode("shift_jis"), "漢字\n"),
+        ("no-such-encoding", "Grüße\n".encode(), "Grüße\n"),
+        ("", "Gr\xfc\xdfe\n".encode("latin-1"), "Gr\ufffd\ufffde\n"),
+        ("idna", b"abc\n", "abc\n"),
+        ("undefined", b"abc\n", "abc\n"),
+        ("zlib", b"abc\n", "abc\n"),
+        ("a\x00b", b"abc\n", "abc\n"),
+        ("\xff", b"abc\n", "abc\n"),
+        ("unicode_escape", b"\\ud800", "?"),
+        ("utf-7", b"+2AA-", "?"),
+    ],
+)
+def test_a_message_in_another_encoding_is_read_as_well_as_can_be(
+    repository: Repository, encoding: str, raw: bytes, message: str
+) -> None:
+    sha = repository.written(_raw_commit(repository, raw, encoding=encoding.encode("latin-1")))
+    commit = _parse_commit_object(repository.objects, sha)
+    assert commit.message == message
+    assert commit.model_dump_json()
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 253_402_300_799])
+def test_every_time_that_a_calendar_has_is_read(repository: Repository, seconds: int) -> None:
+    sha = repository.written(_raw_commit(repository, b"x", time=str(seconds)))
+    assert _parse_commit_object(repository.objects, sha).time == datetime.fromtimestamp(seconds, tz=UTC)
+
+
+@pytest.mark.parametrize("seconds", ["253402300800", "99999999999999999999"])
+def test_a_time_beyond_the_calendar_is_left_out(repository: Repository, seconds: str) -> None:
+    sha = repository.written(_raw_commit(repository, b"x", time=seconds))
+    assert _parse_commit_object(repository.objects, sha) == Commit(sha=sha, message="x")
+
+
+def test_an_annotated_tag_is_no_commit(repository: Repository) -> None:
+    repository.commit(b"First\n")
+    repository.git("tag", "-a", "v1.2.3", "-m", "Release")
+    tag = parse_commit(repository.git("rev-parse", "v1.2.3"))
+    with pytest.raises(CheckoutError, match="is not a commit"):
+        _parse_commit_object(repository.objects, tag)
+    peeled = parse_commit(repository.git("rev-parse", "v1.2.3^{commit}"))
+    assert _parse_commit_object(repository.objects, peeled).subject == "First"
+
+
+def test_a_commit_that_is_not_there_is_named(repository: Repository) -> None:
+    with pytest.raises(CheckoutError, match="0123456789abcdef0123456789abcdef01234567"):
+        _parse_commit_object(repository.objects, CommitSha("0123456789abcdef0123456789abcdef01234567"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"no zlib at all", b"x\x9c\x03\x00\x00\x00\x00\x01"])
+def test_a_damaged_object_is_named(repository: Repository, damage: bytes) -> None:
+    sha = repository.commit(b"First\n")
+    file = repository.objects / sha[:2] / sha[2:]
+    file.chmod(0o644)
+    file.write_bytes(damage)
+    with pytest.raises(CheckoutError, match=sha):
+        _parse_commit_object(repository.objects, sha)
+
+
+def test_a_folder_without_objects_is_told_apart_from_a_bug(tmp_path: Path) -> None:
+    (tmp_path / "objects").mkdir()
+    with pytest.raises(CheckoutError):
+        _parse_commit_object(tmp_path / "objects", CommitSha("0" * 40))
+
+
+def test_the_objects_are_let_go(repository: Repository) -> None:
+    sha = repository.commit(b"First\n")
+    repository.git("gc", "--quiet")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        _parse_commit_object(repository.objects, sha)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+
+
+@pytest.mark.engine
+@pytest.mark.registry
+class TestAnEngine:
+    """What it says of a folder of this machine, as the module asks it."""
+
+    async def _read(self, dag: dagger.Client, folder: Path) -> Checkout:
+        repository = dag.host().directory(str(folder), no_cache=True).as_git()
+        git_config = dag.host().directory(str(folder), include=[".git/config"], no_cache=True)
+        return await read_checkout(repository, git_config)
+
+    async def test_a_branch_is_read_whole(self, dag: dagger.Client, repository: Repository) -> None:
+        repository.git("remote", "add", "origin", "https://github.com/acme/links.git")
+        sha = repository.commit("Save links\n\nÜber.\n".encode())
+        repository.git("tag", "v1.2.3")
+        assert await self._read(dag, repository.folder) == Checkout(
+            head=Commit(sha=sha, message="Save links\n\nÜber.\n", time=datetime(2025, 11, 3, 14, 30, 5, tzinfo=UTC)),
+            ref="refs/heads/master",
+            origin="https://github.com/acme/links.git",
+        )
+
+    async def test_a_detached_head_has_the_version_tags_that_name_it(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        repository.commit(b"First\n")
+        repository.git("tag", "v1.0.0")
+        repository.commit(b"Second\n")
+        repository.git("tag", "v1.1.0")
+        repository.git("tag", "-a", "v1.1.0+annotated", "-m", "Release")
+        repository.git("tag", "nightly")
+        repository.git("checkout", "--quiet", "--detach")
+        checkout = await self._read(dag, repository.folder)
+        assert (checkout.ref, checkout.tags) == (None, ("v1.1.0", "v1.1.0+annotated"))
+        assert checkout.origin is None
+
+    async def test_what_is_not_committed_is_dirty_but_what_is_ignored_is_not(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        for name in ("kept", "changed", "removed", ".gitignore"):
+            (repository.folder / name).write_text("ignored\n")
+        repository.git("add", ".")
+        repository.commit(b"First\n")
+        assert (await self._read(dag, repository.folder)).dirty == ()
+        (repository.folder / "changed").write_text("two\n")
+        (repository.folder / "removed").unlink()
+        (repository.folder / "ignored").write_text("")
+        (repository.folder / "added").write_text("")
+        assert (await self._read(dag, repository.folder)).dirty == ("added", "changed", "removed")
+
+    async def test_a_packed_history_is_read(self, dag: dagger.Client, repository: Repository) -> None:
+        repository.commit(b"First\n")
+        sha = repository.commit(b"Second\n")
+        repository.git("gc", "--quiet")
+        assert (await self._read(dag, repository.folder)).head.sha == sha
+
+    async def test_a_repository_without_a_commit_is_an_error_of_ours(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        with pytest.raises(CheckoutError, match="Git could not say") as caught:
+            await self._read(dag, repository.folder)
+        assert "\n" not in caught.value.message
+
+    async def test_a_folder_outside_git_is_an_error_of_ours(self, dag: dagger.Client, tmp_path: Path) -> None:
+        (tmp_path / "plain").mkdir()
+        with pytest.raises(CheckoutError, match="Git could not say"):
+            await self._read(dag, tmp_path / "plain")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from pipeline.rules.checkout import Commit
+from pipeline.rules.image_name import GitHubRepository
+from pipeline.rules.labels import oci_labels
+from pipeline.rules.tagging import plan_tags
+from tests.pipeline.samples import BRANCH, IMAGE, SHA, TIME, commit
+
+GITHUB = GitHubRepository(owner="linkradar", name="linkradar")
+NO_LABELS: Mapping[str, str] = {}
+
+
+def _labels(
+    *,
+    ref: str = BRANCH,
+    of: Commit | None = None,
+    repository: GitHubRepository | None = GITHUB,
+    origin: str | None = None,
+    from_dockerfile: Mapping[str, str] = NO_LABELS,
+) -> dict[str, str]:
+    labels = oci_labels(
+        image=IMAGE,
+        plan=plan_tags(ref, SHA),
+        commit=of or commit(),
+        repository=repository,
+        origin=origin,
+        from_dockerfile=from_dockerfile,
+    )
+    prefix = "org.opencontainers.image."
+    assert all(name.startswith(prefix) for name in labels)
+    return {name.removeprefix(prefix): value for name, value in labels.items()}
+
+
+def test_an_image_says_what_it_is_and_where_it_comes_from() -> None:
+    assert _labels() == {
+        "created": "2025-11-03T14:30:05Z",
+        "description": "The image of lr-backend.",
+        "revision": SHA,
+        "source": "https://github.com/linkradar/linkradar",
+        "title": "lr-backend",
+        "url": f"https://github.com/linkradar/linkradar/commit/{SHA}",
+        "version": "sha-9c68c4a",
+    }
+
+
+def test_a_release_says_its_version() -> None:
+    assert _labels(ref="refs/tags/v1.2.3-rc.1+b")["version"] == "v1.2.3-rc.1+b"
+
+
+def test_labels_are_sorted_so_that_equal_inputs_make_equal_images() -> None:
+    assert list(_labels()) == sorted(_labels())
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    assert set(_labels(of=Commit(sha=SHA), repository=None)) == {"description", "revision", "title", "version"}
+
+
+def test_the_dockerfiles_own_words_win_unless_they_name_the_commit() -> None:
+    prefix = "org.opencontainers.image."
+    given = {f"{prefix}{name}": "theirs" for name in ("title", "description", "licenses", "revision", "version")}
+    labels = _labels(from_dockerfile=given)
+    assert "title" not in labels
+    assert "description" not in labels
+    assert "licenses" not in labels
+    assert labels["revision"] == SHA
+    assert labels["version"] == "sha-9c68c4a"
+
+
+def test_an_empty_label_of_the_dockerfile_does_not_win() -> None:
+    assert _labels(from_dockerfile={"org.opencontainers.image.title": ""})["title"] == "lr-backend"
+
+
+def test_the_time_is_written_in_utc() -> None:
+    elsewhere: datetime = TIME.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert _labels(of=Commit(sha=SHA, time=elsewhere))["created"] == "2025-11-03T14:30:05Z"
+
+
+@pytest.mark.parametrize(
+    ("origin", "source"),
+    [
+        ("https://gitlab.com/acme/links.git", "https://gitlab.com/acme/links"),
+        ("http://git.example.com:8080/acme/links", "http://git.example.com:8080/acme/links"),
+        ("https://user:hunter2@gitlab.com/acme/links.git", "https://gitlab.com/acme/links"),
+        ("https://gitlab.com/acme/links.git?private_token=hunter2", "https://gitlab.com/acme/links"),
+        ("https://gitlab.com/acme/links#hunter2", "https://gitlab.com/acme/links"),
+        ("https://user:hunter2/x@gitlab.com/acme/links.git", None),
+        ("ssh://git@gitlab.com/acme/links.git", None),
+        ("git@gitlab.com:acme/links.git", None),
+        ("/srv/links.git", None),
+        ("https://", None),
+        (None, None),
+    ],
+)
+def test_an_origin_elsewhere_is_named_without_what_is_secret_in_it(origin: str | None, source: str | None) -> None:
+    labels = _labels(repository=None, origin=origin)
+    assert labels.get("source") == source
+    assert labels.get("url") == source

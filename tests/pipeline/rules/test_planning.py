@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.rules.checkout import Checkout, Commit
+from pipeline.rules.errors import DirtyTreeError, ImageNameError, RefError, SourceMismatchError
+from pipeline.rules.labels import oci_labels
+from pipeline.rules.planning import RunPlan, RunRequest, plan_run
+from pipeline.rules.tagging import LatestPolicy
+from tests.pipeline.samples import OTHER_SHA, SHA, TIME, checkout
+
+ORIGINS = [
+    "https://github.com/Acme/Links",
+    "https://github.com/Acme/Links.git",
+    "https://user:hunter2@github.com/Acme/Links.git",
+    "https://hunter2@github.com/Acme/Links",
+    "git@github.com:Acme/Links",
+    "git@github.com:Acme/Links.git",
+    "ssh://git@github.com/Acme/Links",
+    "ssh://git@github.com/Acme/Links.git",
+]
+
+
+def _plan(request: RunRequest, known: Checkout | None) -> RunPlan:
+    return plan_run(request, known)
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_the_owner_is_the_origins_where_that_is_on_github(origin: str) -> None:
+    plan = _plan(RunRequest(), checkout(origin=origin))
+    assert str(plan.image) == "ghcr.io/acme/lr-backend"
+    assert plan.commit_report().url == f"https://github.com/Acme/Links/commit/{SHA}"
+    assert plan.notices == ()
+    assert plan.for_publishing() is plan
+
+
+def test_the_owner_that_the_caller_gives_comes_first() -> None:
+    plan = _plan(RunRequest(owner="Someone", name="app", registry="localhost:5001"), checkout(origin=ORIGINS[0]))
+    assert str(plan.image) == "localhost:5001/someone/app"
+
+
+@pytest.mark.parametrize("origin", [None, "https://gitlab.com/acme/links", "/srv/links.git"])
+def test_without_an_owner_the_default_stands_in_with_a_notice(origin: str | None) -> None:
+    plan = _plan(RunRequest(), checkout(origin=origin))
+    assert str(plan.image) == "ghcr.io/linkradar/lr-backend"
+    assert len(plan.notices) == 1
+    assert "--owner" in plan.notices[0]
+    assert plan.commit_report().url is None
+
+
+def test_what_nobody_owns_does_not_leave_this_machine() -> None:
+    with pytest.raises(ImageNameError, match=r"lr-backend belongs to on ghcr\.io") as caught:
+        _plan(RunRequest(), checkout(origin=None)).for_publishing()
+    assert "--owner" in caught.value.hint
+    local = _plan(RunRequest(registry="localhost:5001"), checkout(origin=None))
+    assert local.for_publishing() is local
+
+
+def test_without_a_checkout_the_request_says_it_all() -> None:
+    plan = _plan(RunRequest(ref="refs/tags/v1.2.3", sha=SHA, owner="acme"), None)
+    assert [tag.name for tag in plan.tags.tags] == ["sha-9c68c4a", "v1.2.3", "latest"]
+    assert plan.commit.time is None
+    with pytest.raises(RefError):
+        _plan(RunRequest(ref="refs/tags/v1.2.3"), None)
+    with pytest.raises(RefError):
+        _plan(RunRequest(sha=SHA), None)
+
+
+def test_a_commit_that_is_not_checked_out_is_noticed() -> None:
+    plan = _plan(RunRequest(sha=OTHER_SHA), checkout())
+    assert plan.commit.sha == OTHER_SHA
+    assert plan.commit.message == ""
+    assert plan.tags.primary.name == "sha-0123456"
+    (notice,) = plan.notices
+    assert "0123456" in notice
+    assert "9c68c4a" in notice
+
+
+def test_the_checked_out_commit_given_by_name_is_no_notice() -> None:
+    assert _plan(RunRequest(sha=SHA.upper()), checkout()).notices == ()
+
+
+def test_a_dirty_tree_is_refused_with_the_paths_that_differ() -> None:
+    plan = _plan(RunRequest(), checkout(dirty=("backend/a.rb", "backend/b.rb")))
+    assert plan.dirty == ("backend/a.rb", "backend/b.rb")
+    with pytest.raises(DirtyTreeError, match=r"9c68c4a says: backend/a\.rb, backend/b\.rb\.") as caught:
+        plan.for_dirty_tree("content", allowed=False)
+    assert "--allow-dirty" in caught.value.hint
+
+
+def test_a_dirty_tree_that_is_allowed_gets_its_own_tag_alone() -> None:
+    plan = _plan(RunRequest(ref="refs/tags/v1.2.3"), checkout(dirty=("a",)))
+    dirty = plan.for_dirty_tree("content", allowed=True)
+    (tag,) = dirty.tags.tags
+    assert tag.name.startswith("sha-9c68c4a-dirty-")
+    assert dirty.tags.version is None
+    assert dirty.image == plan.image
+
+
+def test_the_plan_is_reported_in_the_order_of_writing() -> None:
+    request = RunRequest(ref="refs/tags/v1.2.3+b", latest=LatestPolicy.ALWAYS)
+    report = _plan(request, checkout(dirty=("a",))).report()
+    assert report.tags == ("sha-9c68c4a", "v1.2.3_b", "latest")
+    assert report.primary == "sha-9c68c4a"
+    assert report.references == tuple(f"ghcr.io/linkradar/lr-backend:{tag}" for tag in report.tags)
+    assert report.image == "ghcr.io/linkradar/lr-backend"
+    assert (report.ref, report.version, report.latest) == ("refs/tags/v1.2.3+b", "v1.2.3+b", "always")
+    assert report.commit.time == TIME
+    assert report.dirty == ("a",)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://user:hunter2@github.com/Acme/Links.git",
+        "https://hunter2@github.com/Acme/Links.git",
+        "https://user:hunter2@gitlab.com/acme/links.git",
+        "https://user:p@hunter2@gitlab.com/acme/links.git",
+        "https://user:hunter2/x@gitlab.com/acme/links.git",
+        "https://gitlab.com/acme/links.git?private_token=hunter2",
+        "https://gitlab.com/acme/links.git#hunter2",
+        "ssh://user:hunter2@gitlab.com/acme/links.git",
+        "user:hunter2@gitlab.com:acme/links.git",
+    ],
+)
+def test_a_password_in_the_origin_never_appears_anywhere(origin: str) -> None:
+    known = checkout(origin=origin, dirty=("a",))
+    plan = _plan(RunRequest(sha=OTHER_SHA), known)
+    labels = oci_labels(
+        image=plan.image,
+        plan=plan.tags,
+        commit=plan.commit,
+        repository=plan.repository,
+        origin=plan.origin,
+        from_dockerfile={},
+    )
+    with pytest.raises(DirtyTreeError) as caught:
+        plan.for_dirty_tree("", allowed=False)
+    shown = [repr(known), repr(plan), str(plan), plan.report().model_dump_json(), str(labels), str(caught.value)]
+    assert not [text for text in [*shown, *plan.notices] if "hunter2" in text]
+
+
+def test_a_tag_that_git_has_at_another_commit_is_refused() -> None:
+    elsewhere = Checkout(head=Commit(sha=SHA), tagged=OTHER_SHA)
+    request = RunRequest(ref="refs/tags/v3.0.0")
+    with pytest.raises(SourceMismatchError, match=r"refs/tags/v3\.0\.0 names commit 0123456, and .* 9c68c4a") as caught:
+        plan_run(request, elsewhere)
+    assert caught.value.hint == "Check the tag out: git checkout v3.0.0"
+    there = elsewhere.model_copy(update={"tagged": SHA})
+    assert plan_run(request, there).tags.primary.name == "sha-9c68c4a"
