@@ -3,7 +3,7 @@
 from ci.local_registry.access_log import Request, read_access_log
 from ci.local_registry.base_images import BaseImage, base_images
 from ci.local_registry.seeding import Notice, Seeding, hub_answers, seed
-from ci.local_registry.server import down, running_registry, status, up
+from ci.local_registry.server import down, status, up
 from ci.local_registry.settings import (
     DEFAULT_PORT,
     HUB,
@@ -28,7 +28,6 @@ __all__ = [
     "hub_answers",
     "hub_mirror",
     "read_access_log",
-    "running_registry",
     "seed",
     "status",
     "up",

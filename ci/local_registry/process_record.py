@@ -46,12 +46,11 @@ class ProcessRecord(BaseModel):
 
 
 def read_record(path: Path) -> ProcessRecord | None:
-    """Return the record of a process that is alive; None when there is none, it is broken, or the process ended."""
+    """Return the recorded process, which may have ended; None if the file is missing or broken."""
     try:
-        record = ProcessRecord.model_validate_json(path.read_bytes())
+        return ProcessRecord.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
-    return record if record.is_alive() else None
 
 
 def birth(pid: int) -> str | None:

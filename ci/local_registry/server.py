@@ -6,14 +6,12 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
 
-from ci.local_registry.ports import answers, refuse_taken_port
+from ci.local_registry.ports import answers, refuse_taken_port, wait_until_free
 from ci.local_registry.process_record import ProcessRecord, birth, end_process, read_record
 from ci.local_registry.settings import RegistrySettings, RegistryStatus
 from ci.system.locks import exclusive_lock
@@ -25,6 +23,8 @@ _LOCK_SECONDS = 60.0
 _READY_SECONDS = 15.0
 _POLL_SECONDS = 0.02
 _GRACE_SECONDS = 5.0
+# The kernel closes a socket when the last thread has ended, a moment after its process counts as gone.
+_CLOSING_SECONDS = 3.0
 _LOG_BYTES = 10_000_000
 # The registry must outlive the command, so a shell starts it in the background and tells its number.
 _LAUNCH = 'umask 077; "$1" serve "$2" </dev/null >>"$3" 2>>"$4" & echo $!'
@@ -44,7 +44,7 @@ async def up(settings: RegistrySettings) -> RegistryStatus:
     """
     _make_folder(settings.folder)
     async with exclusive_lock(settings.folder / "lock", time_limit=_LOCK_SECONDS):
-        record = read_record(settings.pid_file)
+        record = await _running(settings)
         if record is None:
             await refuse_taken_port(settings.port)
             record = await _launch(settings)
@@ -61,17 +61,19 @@ async def down(settings: RegistrySettings) -> RegistryStatus:
     """
     if settings.folder.is_dir():
         async with exclusive_lock(settings.folder / "lock", time_limit=_LOCK_SECONDS):
-            record = read_record(settings.pid_file)
-            if record is not None and not await end_process(record, grace=_GRACE_SECONDS):
-                msg = f"The local registry (process {record.pid}) does not end."
-                raise EngineError(msg, hint=f"Look at it with: ps {record.pid}")
-            settings.pid_file.unlink(missing_ok=True)
+            record = await _running(settings)
+            if record is not None:
+                if not await end_process(record, grace=_GRACE_SECONDS):
+                    msg = f"The local registry (process {record.pid}) did not stop."
+                    raise EngineError(msg, hint=f"Inspect it with: ps {record.pid}")
+                await _forget(settings, record)
     return await status(settings)
 
 
 async def status(settings: RegistrySettings) -> RegistryStatus:
     """Return whether the registry runs and what it holds, from its folder alone."""
     record = read_record(settings.pid_file)
+    record = record if record is not None and record.is_alive() else None
     running = settings if record is None else RegistrySettings(port=record.port, folder=settings.folder)
     data_bytes, repositories = await to_thread.run_sync(_measure, settings.data_folder)
     return RegistryStatus(
@@ -86,14 +88,18 @@ async def status(settings: RegistrySettings) -> RegistryStatus:
     )
 
 
-@asynccontextmanager
-async def running_registry(settings: RegistrySettings) -> AsyncIterator[RegistryStatus]:
-    """Run the registry for the length of a block."""
-    try:
-        yield await up(settings)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await down(settings)
+async def _running(settings: RegistrySettings) -> ProcessRecord | None:
+    """Return the record of the running registry; forget one that has ended."""
+    record = read_record(settings.pid_file)
+    if record is None or record.is_alive():
+        return record
+    await _forget(settings, record)
+    return None
+
+
+async def _forget(settings: RegistrySettings, record: ProcessRecord) -> None:
+    await wait_until_free(record.port, time_limit=_CLOSING_SECONDS)
+    settings.pid_file.unlink(missing_ok=True)
 
 
 def _make_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ import anyio
 import httpx
 import pytest
 
-from ci.local_registry import RegistrySettings, RegistryStatus, down, running_registry, server, status, up
+from ci.local_registry import RegistrySettings, RegistryStatus, down, server, status, up
 from ci.local_registry.process_record import ProcessRecord, birth, end_process, read_record
 from pipeline.rules.errors import EngineError, RegistryError, UsageError
 from tests.registry_fixtures import RunningRegistry, free_port
@@ -101,12 +101,6 @@ async def test_down_keeps_the_images_and_may_be_repeated(settings: RegistrySetti
         _answer(settings)
 
 
-async def test_running_registry_ends_with_its_block(settings: RegistrySettings) -> None:
-    async with running_registry(settings) as inside:
-        assert inside.running
-    assert not (await status(settings)).running
-
-
 async def test_a_registry_that_was_killed_is_started_anew(settings: RegistrySettings) -> None:
     first = await up(settings)
     assert first.pid is not None
@@ -117,6 +111,66 @@ async def test_a_registry_that_was_killed_is_started_anew(settings: RegistrySett
     second = await up(settings)
     assert second.running
     assert second.pid != first.pid
+
+
+async def _listen(port: int) -> socket.socket:
+    """Listen on a port as soon as it is free."""
+    while True:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            listener.close()
+            await anyio.sleep(0.01)
+        else:
+            listener.listen()
+            return listener
+
+
+async def _close_later(listener: socket.socket) -> None:
+    await anyio.sleep(0.3)
+    listener.close()
+
+
+async def test_up_waits_until_the_socket_of_a_killed_registry_is_closed(settings: RegistrySettings) -> None:
+    first = await up(settings)
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    listener = await _listen(settings.port)  # stands for the socket that the kernel has not closed yet
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_close_later, listener)
+        second = await up(settings)
+    assert second.running
+    assert second.pid != first.pid
+
+
+async def test_down_returns_when_the_port_is_free(settings: RegistrySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with anyio.create_task_group() as tasks:
+
+        async def end_and_hold_port(record: ProcessRecord, *, grace: float) -> bool:
+            ended = await end_process(record, grace=grace)
+            tasks.start_soon(_close_later, await _listen(record.port))
+            return ended
+
+        monkeypatch.setattr(server, "end_process", end_and_hold_port)
+        await up(settings)
+        await down(settings)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", settings.port))
+
+
+async def test_up_waits_once_and_not_for_ever_for_the_port_of_a_registry_that_ended(
+    settings: RegistrySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_CLOSING_SECONDS", 0.1)
+    first = await up(settings)
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    with await _listen(settings.port), pytest.raises(RegistryError, match="another program"):
+        await up(settings)
+    assert not settings.pid_file.exists()
 
 
 async def test_a_port_taken_by_another_program_is_named(settings: RegistrySettings) -> None:
@@ -234,7 +288,8 @@ def test_a_number_that_another_process_has_now_is_never_killed(tmp_path: Path) -
     with subprocess.Popen(["sleep", "60"]) as other:
         record = ProcessRecord(pid=other.pid, born="an earlier boot:1", port=1, htpasswd=None)
         record.write(tmp_path / "pid")
-        assert read_record(tmp_path / "pid") is None
+        assert read_record(tmp_path / "pid") == record
+        assert not record.is_alive()
         assert anyio.run(_end, record)
         assert other.poll() is None
         assert anyio.run(_end, record.model_copy(update={"born": birth(other.pid)}))
