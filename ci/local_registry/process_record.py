@@ -10,9 +10,8 @@ from typing import ClassVar
 import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_STATE_FIELD = 0
-_START_FIELD = 19
+from ci.system.process_identity import birth
+
 _POLL_SECONDS = 0.02
 
 
@@ -51,20 +50,6 @@ def read_record(path: Path) -> ProcessRecord | None:
         return ProcessRecord.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
-
-
-def birth(pid: int) -> str | None:
-    """Return what tells a process from any other that ever had its number; None when it has ended.
-
-    The start time is field 22 of `/proc/PID/stat` (proc(5)); the name in field 2 may hold spaces and parentheses.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        boot = _BOOT_ID.read_text(encoding="ascii").strip()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[_STATE_FIELD] in {"Z", "X"} else f"{boot}:{fields[_START_FIELD]}"
 
 
 async def end_process(record: ProcessRecord, *, grace: float) -> bool:

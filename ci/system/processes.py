@@ -6,13 +6,13 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.text import TextReceiveStream
 
+from ci.system.process_identity import PROCESSES, running_process
 from pipeline.concurrency import first_error
 
 LineSink = Callable[[str], None]
@@ -20,7 +20,6 @@ LineSink = Callable[[str], None]
 
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
-_PROCESSES = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +123,10 @@ def _group_runs(group: int) -> bool:
     """Tell whether a process of a group still runs; one that has ended and waits to be collected does not."""
     if not _signal_group(group, 0):
         return False
-    if not _PROCESSES.is_dir():
+    if not PROCESSES.is_dir():
         return True
-    return any(_runs_in(group, process) for process in _PROCESSES.iterdir() if process.name.isdigit())
-
-
-def _runs_in(group: int, process: Path) -> bool:
-    try:
-        stat = (process / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    # proc(5): the name in field 2 may hold anything; behind it come the state, the parent and the group.
-    state, _, its_group = stat.rpartition(")")[2].split()[:3]
-    return int(its_group) == group and state not in {"Z", "X"}
+    running = (running_process(int(entry.name)) for entry in PROCESSES.iterdir() if entry.name.isdigit())
+    return any(process is not None and process.group == group for process in running)
 
 
 async def _feed(process: Process, data: bytes) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ci.engine.errors import QueryFailedError
 from ci.engine.store.buildah import Buildah, essence
-from ci.engine.store.storage import boot_id
+from ci.system.process_identity import boot_id
 from ci.system.processes import run_process
 
 # A program that every Debian has and that is linked statically: it runs in an empty file system.

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ci.system.process_identity import boot_id
+
 _POLICY = {"default": [{"type": "insecureAcceptAnything"}]}
 _KEPT_ENVIRONMENT = (
     "PATH", "HOME", "LANG", "TZ", "XDG_RUNTIME_DIR",
@@ -30,11 +32,6 @@ class Mirror:
     registry: str
     location: str
     insecure: bool = True
-
-
-def boot_id() -> str:
-    """Return what names the machine's current boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 @dataclass(frozen=True, slots=True)

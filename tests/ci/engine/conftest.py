@@ -16,7 +16,7 @@ from dagger.client._session import ConnectParams, SingleConnection
 from ci.engine.protocol.events import Event, Notice, OutputLine, StepFinished
 from ci.engine.protocol.server import EngineAddress, embedded_engine
 from ci.engine.store.isolation import Isolation
-from ci.engine.store.storage import boot_id
+from ci.system.process_identity import boot_id
 from tests.base_image import push_base_image
 from tests.conftest import require_embedded_engine
 from tests.registry_fixtures import RunningRegistry, registry_with_auth, shared_registry

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from ci.local_registry import RegistrySettings, RegistryStatus, down, server, status, up
-from ci.local_registry.process_record import ProcessRecord, birth, end_process, read_record
+from ci.local_registry.process_record import ProcessRecord, end_process, read_record
+from ci.system.process_identity import birth
 from pipeline.rules.errors import EngineError, RegistryError, UsageError
 from tests.registry_fixtures import RunningRegistry, free_port
 
