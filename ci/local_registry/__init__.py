@@ -2,7 +2,7 @@
 
 from ci.local_registry.access_log import Request, read_access_log
 from ci.local_registry.base_images import BaseImage, base_images
-from ci.local_registry.seeding import Notice, Seeding, hub_answers, seed
+from ci.local_registry.seeding import Seeding, hub_answers, seed
 from ci.local_registry.server import down, status, up
 from ci.local_registry.settings import (
     DEFAULT_PORT,
@@ -18,7 +18,6 @@ __all__ = [
     "HUB",
     "BaseImage",
     "Mirror",
-    "Notice",
     "RegistrySettings",
     "RegistryStatus",
     "Request",
