@@ -23,8 +23,8 @@ from ci.local_registry.image import (
     image_manifest,
     sha256_digest,
 )
+from ci.local_registry.locks import exclusive_lock
 from ci.local_registry.settings import HUB, RegistrySettings
-from ci.system.locks import exclusive_lock
 from pipeline.rules.errors import EngineError, RegistryError
 
 HUB_URL = "https://registry-1.docker.io"

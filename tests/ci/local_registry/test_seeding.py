@@ -19,7 +19,7 @@ from ci.local_registry import RegistrySettings, Seeding, base_images, hub_mirror
 from ci.local_registry.base_images import parse_base_image
 from ci.local_registry.debian import DebianBase, debian_base
 from ci.local_registry.image import compress_layer, image_config, image_manifest, sha256_digest
-from ci.system.locks import exclusive_lock
+from ci.local_registry.locks import exclusive_lock
 from pipeline.rules.errors import EngineError, RegistryError
 from tests.registry_fixtures import RunningRegistry, free_port
 
