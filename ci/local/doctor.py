@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict
 
 from ci.local.engine_choice import RUNNER_HOST, dagger_program, find_dagger, find_runtime
 from ci.local_registry import RegistrySettings, status
+from ci.system.dagger_version import DAGGER_VERSION
 from ci.system.processes import run_process
 from pipeline.concurrency import each
 
 _SECONDS = 10.0
-_ENGINE_VERSION = "v0.21.8"
+
 _SETUP = "`make setup` installs it."
 
 
@@ -124,7 +125,7 @@ async def _root() -> Finding:
 
 async def _dagger() -> Finding:
     program = dagger_program()
-    remedy = f"Install the Dagger CLI {_ENGINE_VERSION} to use a Dagger engine; the embedded one does without."
+    remedy = f"Install the Dagger CLI {DAGGER_VERSION} to use a Dagger engine; the embedded one does without."
     if program is None:
         return Finding(what="dagger", health=Health.MISSING, found="not on PATH", remedy=remedy)
     return await _program("dagger", [program, "version"], remedy)

@@ -15,9 +15,9 @@ from anyio import to_thread
 
 from ci.local_registry.base_images import BaseImage
 from ci.local_registry.debian import EPOCH, DebianBase, debian_base, make_root_filesystem
+from ci.local_registry.locks import exclusive_lock
 from ci.local_registry.oci_layout import write_layout
 from ci.local_registry.settings import HUB, RegistrySettings
-from ci.system.locks import exclusive_lock
 from ci.system.processes import run_process
 from pipeline.registry.manifests import MANIFEST_TYPES
 from pipeline.rules.errors import EngineError, RegistryError

@@ -1,1 +1,1 @@
-"""The system beneath: processes, locks, folders, where secrets come from."""
+"""What the rest of `ci` stands on: processes, locks, directories and secrets."""

@@ -1,4 +1,4 @@
-"""Where this tool keeps what outlives a run: below the user's cache folder, so deleting that is safe."""
+"""The directories that outlive a run, below the user's cache directory, so they may be deleted at any time."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ _APP_NAME = "backend-pipeline"
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again, `$XDG_CACHE_HOME/backend-pipeline` on Linux."""
+    """Return the cache directory of this tool, `$XDG_CACHE_HOME/backend-pipeline` on Linux."""
     return platformdirs.user_cache_path(_APP_NAME)
 
 
 def engine_folder() -> Path:
-    """Return the folder of the embedded engine's own storage, never root's default store."""
+    """Return the directory of the embedded engine's own storage; buildah's default store is never used."""
     return cache_folder() / "engine"
 
 
 def registry_folder() -> Path:
-    """Return the folder of the local registry's data, log and process id."""
+    """Return the directory of the local registry's data, logs and process record."""
     return cache_folder() / "registry"
 
 
 def base_images_folder() -> Path:
-    """Return the folder of a second local registry, for base images where the first one asks for a password."""
+    """Return the directory of a second local registry, which holds base images if the first requires a password."""
     return cache_folder() / "base-images"

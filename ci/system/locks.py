@@ -1,4 +1,4 @@
-"""Locks between processes, on files: the kernel drops them when their holder dies."""
+"""File locks between processes; the kernel releases them when their holder ends."""
 
 from __future__ import annotations
 
@@ -11,37 +11,46 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.rules.errors import EngineError
-
 _POLL_SECONDS = 0.05
+
+
+class LockTimeoutError(TimeoutError):
+    """Another process held a lock until the time limit.
+
+    Args:
+        path: The lock's file.
+        time_limit: Seconds that were waited.
+    """
+
+    def __init__(self, path: Path, time_limit: float) -> None:
+        super().__init__(f"Another process has held {path} for {time_limit:.0f} s.")
 
 
 @asynccontextmanager
 async def exclusive_lock(
     path: Path, *, time_limit: float = math.inf, on_wait: Callable[[], None] | None = None
 ) -> AsyncIterator[None]:
-    """Hold a lock alone, for as long as the block runs; wait for those who hold it.
+    """Hold a lock exclusively while the block runs; wait for other holders.
 
     Args:
-        path: The lock's file, in a folder that exists; it is made when it is missing, and stays.
+        path: The lock's file, in an existing directory; it is created if it is missing, and is never removed.
         time_limit: Seconds to wait for other holders.
-        on_wait: Called once when another holder must be waited for.
+        on_wait: Called once if another process holds the lock.
 
     Raises:
-        EngineError: Others held it for the whole time.
+        LockTimeoutError: Another process held the lock until the time limit.
     """
     with _opened(path) as descriptor:
         with anyio.move_on_after(time_limit) as scope:
             await _wait(descriptor, fcntl.LOCK_EX, on_wait)
         if scope.cancelled_caught:
-            msg = f"Another process has held {path} for {time_limit:.0f} s."
-            raise EngineError(msg, hint="Wait for it to end, or stop it, and run this again.")
+            raise LockTimeoutError(path, time_limit)
         yield
 
 
 @asynccontextmanager
 async def shared_lock(path: Path) -> AsyncIterator[None]:
-    """Hold a lock that others may hold too, for as long as the block runs; wait for who holds it alone."""
+    """Hold a lock together with other shared holders while the block runs; wait for an exclusive holder."""
     with _opened(path) as descriptor:
         await _wait(descriptor, fcntl.LOCK_SH)
         yield
@@ -49,7 +58,7 @@ async def shared_lock(path: Path) -> AsyncIterator[None]:
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Try to hold a lock alone; tell whether that worked."""
+    """Try to hold a lock exclusively, and yield whether it was acquired."""
     with _opened(path) as descriptor:
         yield _locks(descriptor, fcntl.LOCK_EX)
 

@@ -1,4 +1,4 @@
-"""Child processes: no shell, a time limit each, and nothing left running when a run is stopped."""
+"""Child processes without a shell, each with a time limit, and none left running when a run is stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ci.system.process_identity import PROCESSES, running_process
 from pipeline.concurrency import first_error
 
 LineSink = Callable[[str], None]
-"""Takes one line of a child's output, without its newline, as it comes."""
+"""Called with each line of a child's output as it is written, without its newline."""
 
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -28,8 +28,8 @@ class Completed:
 
     Attributes:
         exit_code: Its exit status; negative for the signal that ended it.
-        stdout: All it wrote there, decoded as UTF-8 with replacement.
-        stderr: The same of its standard error.
+        stdout: Its standard output, decoded as UTF-8 with replacement.
+        stderr: Its standard error, decoded in the same way.
     """
 
     exit_code: int
@@ -47,25 +47,25 @@ async def run_process(
     on_stdout: LineSink | None = None,
     on_stderr: LineSink | None = None,
 ) -> Completed:
-    """Run a command in a process group of its own and wait for its end.
+    """Run a command in its own process group and wait for it to end.
 
     Args:
-        command: The program and its arguments. Secrets do not belong here: use `env`, `stdin` or a file.
+        command: The program and its arguments. Never secrets: pass those in `env`, `stdin` or a file.
         time_limit: Seconds after which the whole group is stopped.
-        env: The child's whole environment; the caller's own when None.
-        cwd: The folder it runs in.
-        stdin: What it reads; it reads nothing when None.
-        on_stdout: Told each line of standard output as it comes.
-        on_stderr: Told each line of standard error as it comes.
+        env: The child's whole environment; the caller's environment if None.
+        cwd: The working directory.
+        stdin: Its standard input; empty if None.
+        on_stdout: Called with each line of standard output as it is written.
+        on_stderr: Called with each line of standard error as it is written.
 
     Returns:
-        How it ended. A non-zero exit status is for the caller to judge. What it left in the background lives on.
+        How it ended, whatever its exit status. Background processes that it left keep running.
 
     Raises:
-        FileNotFoundError: The program is not there.
-        TimeoutError: It did not end in time, or something that it left kept its output open; its group was stopped.
+        FileNotFoundError: The program or the working directory does not exist.
+        TimeoutError: It did not end in time, or a process that it left kept its output open; its group was stopped.
     """
-    # Shielded, as a child that was started while the caller is cancelled would be nobody's to stop.
+    # Shielded, or a child that was started while the caller is cancelled would never be stopped.
     with anyio.CancelScope(shield=True):
         process = await anyio.open_process(
             [os.fspath(part) for part in command],
@@ -97,7 +97,7 @@ async def run_process(
 
 
 async def stop_group(process: Process) -> None:
-    """Ask a child and what it started to end, and end what is left by force after a grace of five seconds."""
+    """Terminate the process group of a child, and kill what is left after five seconds."""
     with anyio.move_on_after(_GRACE_SECONDS):
         if _signal_group(process.pid, signal.SIGTERM):
             await process.wait()
@@ -111,16 +111,16 @@ async def stop_group(process: Process) -> None:
 
 
 def _signal_group(pid: int, number: int) -> bool:
-    """Send a signal to a group, or 0 to ask only, and tell whether any process of it is there to take one."""
+    """Send a signal to a group, or only look for it if the number is 0, and return whether it has a process."""
     try:
         os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):  # the latter is macOS's answer for a group of zombies
+    except (ProcessLookupError, PermissionError):  # PermissionError: a group of zombies on macOS
         return False
     return True
 
 
 def _group_runs(group: int) -> bool:
-    """Tell whether a process of a group still runs; one that has ended and waits to be collected does not."""
+    """Return whether a process of a group is still running; a zombie is not."""
     if not _signal_group(group, 0):
         return False
     if not PROCESSES.is_dir():
@@ -136,7 +136,7 @@ async def _feed(process: Process, data: bytes) -> None:
     try:
         await stream.send(data)
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-        return  # the child ended without reading; its exit status tells why
+        return  # the child ended without reading; its exit status says why
     finally:
         await stream.aclose()
 

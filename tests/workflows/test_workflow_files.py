@@ -142,13 +142,6 @@ def test_who_opens_issues_cannot_publish() -> None:
             assert job["needs"] == "build-backend"
 
 
-def test_dagger_has_one_version_everywhere() -> None:
-    wanted = json.loads((ROOT / "dagger.json").read_text(encoding="utf-8"))["engineVersion"]
-    installed = {step["with"]["version"] for _, step in steps() if "dagger-for-github" in step.get("uses", "")}
-    assert installed == {wanted}
-    assert f'"dagger-io=={wanted.removeprefix("v")}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-
-
 def test_the_dagger_action_only_installs() -> None:
     inputs = [set(step["with"]) for _, step in steps() if "dagger-for-github" in step.get("uses", "")]
     assert inputs
@@ -177,6 +170,7 @@ def test_renovate_finds_every_version_that_no_other_manager_knows() -> None:
     dagger = json.loads((ROOT / "dagger.json").read_text(encoding="utf-8"))["engineVersion"]
     workflows = ".github/workflows"
     assert found["dagger/dagger"] == {
+        f"README.md {dagger}",
         f"dagger.json {dagger}",
         f"{workflows}/build-backend.yml {dagger}",
         f"{workflows}/ci.yml {dagger}",
@@ -187,7 +181,7 @@ def test_renovate_finds_every_version_that_no_other_manager_knows() -> None:
 
 
 def _tracked_like(patterns: list[re.Pattern[str]]) -> Iterator[str]:
-    paths = ["dagger.json", "bin/setup", *(f".github/workflows/{file}" for file in FILES)]
+    paths = ["README.md", "dagger.json", "bin/setup", *(f".github/workflows/{file}" for file in FILES)]
     yield from (path for path in paths if any(pattern.search(path) for pattern in patterns))
 
 

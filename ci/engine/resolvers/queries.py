@@ -10,8 +10,9 @@ from ci.engine.protocol.session import Session
 from ci.engine.resolvers.files import FileState
 from ci.engine.store.containers import ContainerState, host_platform
 from ci.engine.store.snapshots import Snapshot
+from ci.system.dagger_version import DAGGER_VERSION
 
-VERSION = "v0.21.8-embedded"
+VERSION = f"{DAGGER_VERSION}-embedded"
 
 
 @OPERATIONS.serves("Query.version")

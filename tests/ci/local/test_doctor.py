@@ -44,12 +44,12 @@ async def test_everything_that_is_missing_is_said_with_what_to_do_about_it(monke
 async def test_what_is_there_is_shown_by_its_version_and_needs_no_remedy(programs: Programs) -> None:
     for name in PROGRAMS:
         programs.add(name, f'test "$*" = --version && echo "{name} 1.2.3" && echo more')
-    programs.add("dagger", 'test "$*" = version && echo "dagger v0.21.8"')
+    programs.add("dagger", 'test "$*" = version && echo "dagger v1.2.3"')
     programs.add("docker", 'test "$*" = info')
     findings = await found()
     for name in PROGRAMS:
         assert (findings[name].health, findings[name].found, findings[name].remedy) == (Health.OK, f"{name} 1.2.3", "")
-    assert findings["dagger"].found == "dagger v0.21.8"
+    assert findings["dagger"].found == "dagger v1.2.3"
     assert findings["container runtime"].found == "docker"
     assert findings["engine"].found == "a Dagger engine (dagger and docker are there)"
 

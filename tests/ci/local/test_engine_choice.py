@@ -110,7 +110,7 @@ async def test_a_dagger_engine_that_is_asked_for_is_taken(programs: Programs) ->
 
 
 async def test_the_environment_may_name_the_dagger_program(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    elsewhere = programs.add("dagger-0.21.8")
+    elsewhere = programs.add("dagger-of-another-name")
     programs.add("docker")
     monkeypatch.setenv(CLI_BIN, str(elsewhere))
     assert dagger_program() == str(elsewhere)

@@ -17,7 +17,7 @@ from anyio.streams.stapled import MultiListener
 from ci.local_registry import RegistrySettings, Seeding, base_images, hub_mirror, seed, seeding
 from ci.local_registry.base_images import parse_base_image
 from ci.local_registry.debian import DebianBase, debian_base
-from ci.system.locks import exclusive_lock
+from ci.local_registry.locks import exclusive_lock
 from pipeline.rules.errors import EngineError, RegistryError
 from tests.registry_fixtures import RunningRegistry, free_port
 

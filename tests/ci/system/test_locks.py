@@ -7,8 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from ci.system.locks import exclusive_lock, shared_lock, try_lock
-from pipeline.rules.errors import EngineError
+from ci.system.locks import LockTimeoutError, exclusive_lock, shared_lock, try_lock
 
 
 async def test_one_holder_at_a_time(tmp_path: Path) -> None:
@@ -33,7 +32,7 @@ async def test_one_holder_at_a_time(tmp_path: Path) -> None:
 async def test_a_lock_that_stays_held_is_told(tmp_path: Path) -> None:
     waits: list[str] = []
     async with exclusive_lock(tmp_path / "lock", time_limit=60, on_wait=lambda: waits.append("never")):
-        with pytest.raises(EngineError, match="Another process has held"):
+        with pytest.raises(LockTimeoutError, match="Another process has held"):
             async with exclusive_lock(tmp_path / "lock", time_limit=0.2, on_wait=lambda: waits.append("once")):
                 pytest.fail("two holders at once")
     async with exclusive_lock(tmp_path / "lock", time_limit=60):

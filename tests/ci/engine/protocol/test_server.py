@@ -11,6 +11,7 @@ from graphql import GraphQLObjectType
 
 from ci.engine.protocol.resolver_table import OPERATIONS
 from ci.engine.protocol.schema import SCHEMA
+from ci.system.dagger_version import DAGGER_VERSION
 from tests.ci.engine.conftest import Opened
 
 pytestmark = pytest.mark.engine
@@ -69,11 +70,11 @@ async def test_what_is_no_query_is_turned_away(engine: Opened) -> None:
 async def test_broken_and_bottomless_queries_are_errors_and_no_crash(engine: Opened) -> None:
     assert "Syntax Error" in await refusal(engine, "{")
     assert await refusal(engine, "{directory" * 20000 + "}" * 20000)
-    assert (await ask(engine, "{version}")).json() == {"data": {"version": "v0.21.8-embedded"}}
+    assert (await ask(engine, "{version}")).json() == {"data": {"version": f"{DAGGER_VERSION}-embedded"}}
 
 
 async def test_the_version_says_who_answers(engine: Opened) -> None:
-    assert await engine.dag.version() == "v0.21.8-embedded"
+    assert await engine.dag.version() == f"{DAGGER_VERSION}-embedded"
 
 
 async def test_an_unknown_field_is_refused_by_name(engine: Opened) -> None:

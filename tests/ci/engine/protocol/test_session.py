@@ -18,6 +18,7 @@ import anyio.to_thread
 import httpx
 import pytest
 
+from ci.system.dagger_version import DAGGER_VERSION
 from ci.system.folders import engine_folder
 from tests.ci.engine.conftest import OpenEngine, force_chroot
 
@@ -159,7 +160,7 @@ NOTHING: dict[str, list[str]] = {
 def test_closing_standard_input_ends_it(tmp_path: Path, base: str) -> None:
     del base
     with program(tmp_path) as started:
-        assert started.ask("{version}") == {"data": {"version": "v0.21.8-embedded"}}
+        assert started.ask("{version}") == {"data": {"version": f"{DAGGER_VERSION}-embedded"}}
         assert started.close() == 0
         assert left(started.folder, started.process.pid) == NOTHING
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from ci.system.dagger_version import DAGGER_VERSION
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_pinned_sdk_is_the_one_that_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"dagger-io=={DAGGER_VERSION.removeprefix('v')}" in project["optional-dependencies"]["ci"]
+
+
+def test_the_module_requires_an_engine_of_that_version() -> None:
+    assert json.loads((ROOT / "dagger.json").read_text(encoding="utf-8"))["engineVersion"] == DAGGER_VERSION
+
+
+def test_the_workflows_install_that_version() -> None:
+    workflows = [YAML(typ="safe").load(path) for path in (ROOT / ".github/workflows").glob("*.yml")]
+    steps = [step for workflow in workflows for job in workflow["jobs"].values() for step in job.get("steps", ())]
+    installed = {step["with"]["version"] for step in steps if "dagger-for-github" in step.get("uses", "")}
+    assert installed == {DAGGER_VERSION}
+
+
+def test_the_readme_names_that_version() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"Dagger (v\d+\.\d+\.\d+)", readme)) == {DAGGER_VERSION}
+
+
+def test_nothing_else_that_runs_spells_it() -> None:
+    spelled = {
+        str(path.relative_to(ROOT))
+        for folder in ("ci", "pipeline", "bin", "bench", "tests/ci", "tests/conformance")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix not in {".pyc", ".md"} and path.is_file() and DAGGER_VERSION in path.read_text(encoding="utf-8")
+    }
+    assert spelled <= {"pipeline/engine/failures.py"}  # which engine's messages were read
