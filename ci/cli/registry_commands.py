@@ -13,7 +13,8 @@ from ci.cli import options
 from ci.cli.console import error_console
 from ci.cli.lifecycle import run_command
 from ci.cli.results import print_answer
-from ci.local_registry import DEFAULT_PORT, RegistrySettings, RegistryStatus, down, status, up
+from ci.local_registry.server import down, status, up
+from ci.local_registry.settings import DEFAULT_PORT, RegistrySettings, RegistryStatus
 from ci.system.folders import base_images_folder
 
 app = typer.Typer(help="Start, stop and look at the local registry (Debian's docker-registry on loopback).")

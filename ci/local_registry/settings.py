@@ -59,7 +59,7 @@ class RegistrySettings:
 
     @property
     def log_file(self) -> Path:
-        """The access log, one line a request; `read_access_log` parses it."""
+        """The access log, one line for each request."""
         return self.folder / "access.log"
 
     @property

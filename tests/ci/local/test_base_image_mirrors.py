@@ -11,7 +11,8 @@ import pytest
 
 from ci.local import base_image_mirrors as base_images
 from ci.local.base_image_mirrors import prepare_base_images
-from ci.local_registry import HUB, Mirror, RegistrySettings, down, status, up
+from ci.local_registry.server import down, status, up
+from ci.local_registry.settings import HUB, Mirror, RegistrySettings
 from ci.system.folders import base_images_folder
 from pipeline.rules.errors import EngineError
 from tests.base_image import push_base_image
@@ -45,7 +46,6 @@ def own_port(monkeypatch: pytest.MonkeyPatch) -> int:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     """Whether Docker Hub answers: it cannot be had or taken away where tests run, so its one question is replaced."""
     made = Hub()
-    monkeypatch.setattr(base_images, "hub_answers", made.answer)
     monkeypatch.setattr("ci.local_registry.seeding.hub_answers", made.answer)
     return made
 

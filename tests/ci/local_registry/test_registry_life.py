@@ -14,8 +14,10 @@ import anyio
 import httpx
 import pytest
 
-from ci.local_registry import RegistrySettings, RegistryStatus, down, server, status, up
+from ci.local_registry import server
 from ci.local_registry.process_record import ProcessRecord, end_process, read_record
+from ci.local_registry.server import down, status, up
+from ci.local_registry.settings import RegistrySettings, RegistryStatus
 from ci.system.process_identity import birth
 from pipeline.rules.errors import EngineError, RegistryError, UsageError
 from tests.registry_fixtures import RunningRegistry, free_port
@@ -76,7 +78,8 @@ async def test_several_callers_at_once_start_one_registry(settings: RegistrySett
 
 def test_several_commands_at_once_start_one_registry_which_outlives_them(settings: RegistrySettings) -> None:
     code = (
-        "import anyio, sys; from pathlib import Path; from ci.local_registry import RegistrySettings, up;"
+        "import anyio, sys; from pathlib import Path; from ci.local_registry.server import up;"
+        "from ci.local_registry.settings import RegistrySettings;"
         "print(anyio.run(up, RegistrySettings(port=int(sys.argv[1]), folder=Path(sys.argv[2]))).pid)"
     )
     command = [sys.executable, "-c", code, str(settings.port), str(settings.folder)]

@@ -14,10 +14,12 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.stapled import MultiListener
 
-from ci.local_registry import RegistrySettings, Seeding, base_images, hub_mirror, seed, seeding
-from ci.local_registry.base_images import parse_base_image
+from ci.local_registry import seeding
+from ci.local_registry.base_images import base_images, parse_base_image
 from ci.local_registry.debian import DebianBase, debian_base
 from ci.local_registry.locks import exclusive_lock
+from ci.local_registry.seeding import Seeding, seed
+from ci.local_registry.settings import RegistrySettings, hub_mirror
 from pipeline.rules.errors import EngineError, RegistryError
 from tests.registry_fixtures import RunningRegistry, free_port
 
