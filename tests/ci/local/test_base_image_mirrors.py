@@ -138,7 +138,7 @@ class TestWithALocalRegistry:
         self, tmp_path: Path, hub: Hub, own_port: int
     ) -> None:
         told = Told()
-        with pytest.raises(EngineError, match=r"library/ruby:3\.4-slim cannot be had") as caught:
+        with pytest.raises(EngineError, match=r"library/ruby:3\.4-slim is not available") as caught:
             await prepare_base_images(dockerfile(tmp_path, "FROM ruby:3.4-slim\n"), told)
         assert "debian:bookworm-slim" in caught.value.hint
         assert f"localhost:{own_port}" in caught.value.hint
@@ -146,7 +146,7 @@ class TestWithALocalRegistry:
         assert told[0] == "Docker Hub does not answer: base images come from the local registry."
 
     async def test_another_port_is_taken_where_something_else_has_its_own(self, tmp_path: Path, own_port: int) -> None:
-        with something_else_at(own_port), pytest.raises(EngineError, match="cannot be had"):
+        with something_else_at(own_port), pytest.raises(EngineError, match="is not available"):
             await prepare_base_images(dockerfile(tmp_path, "FROM ruby:3.4-slim\n"), Told())
         running = await status(RegistrySettings())
         assert running.running
@@ -167,7 +167,7 @@ class TestWithALocalRegistry:
         await up(settings)
         second = RegistrySettings(folder=base_images_folder())
         try:
-            with pytest.raises(EngineError, match="debian:latest cannot be had"):  # and Debian's suites are made there
+            with pytest.raises(EngineError, match="debian:latest is not available"):  # and Debian's suites are made there
                 await prepare_base_images(dockerfile(tmp_path, "FROM debian\n"), Told())
             found = await status(second)
             assert found.running
