@@ -167,7 +167,9 @@ class TestWithALocalRegistry:
         await up(settings)
         second = RegistrySettings(folder=base_images_folder())
         try:
-            with pytest.raises(EngineError, match="debian:latest is not available"):  # and Debian's suites are made there
+            with pytest.raises(
+                EngineError, match="debian:latest is not available"
+            ):  # and Debian's suites are made there
                 await prepare_base_images(dockerfile(tmp_path, "FROM debian\n"), Told())
             found = await status(second)
             assert found.running
