@@ -16,12 +16,12 @@ from ci.cli.lifecycle import run_command
 from ci.cli.results import print_answer
 from ci.github.command_files import append, output_lines
 from ci.github.deployment_issue import Deployment, DeploymentEnvironment
-from ci.github.event import ApiAccess, CommandFiles, RunContext, read_context
-from ci.github.failed_log import read_failed_log
-from ci.github.reports import DEFAULT_REPORT, read_report
+from ci.github.failed_log import failure_summary, read_failed_log
+from ci.github.report_reader import DEFAULT_REPORT, read_report
+from ci.github.run_context import ApiAccess, CommandFiles, RunContext, read_context
 from ci.github.step_outputs import step_outputs
-from ci.github.summaries import failure_summary, run_summary
 from pipeline.rules.errors import UsageError
+from pipeline.rules.job_summary import render_summary
 from pipeline.rules.report import BuildReport
 
 app = typer.Typer(help="Say on GitHub what a run did: step outputs, the job's summary, deployment issues.")
@@ -71,7 +71,9 @@ def write_summary(
             msg = "--report and --log are both given."
             raise UsageError(msg, hint="A run that failed has a log, any other has a report.")
         summary = (
-            run_summary(read_report(report or DEFAULT_REPORT)) if log is None else failure_summary(read_failed_log(log))
+            render_summary(read_report(report or DEFAULT_REPORT))
+            if log is None
+            else failure_summary(read_failed_log(log))
         )
         _write(summary, "GITHUB_STEP_SUMMARY", CommandFiles.read().step_summary, console, dry_run=dry_run)
 
@@ -97,7 +99,7 @@ def post_issue(
         if dry_run:
             print_answer(_preview(deployment, json=json))
             return
-        from ci.github.issues import post_deployment  # noqa: PLC0415 - githubkit loads slowly, and only this needs it
+        from ci.github.issue_posting import post_deployment  # noqa: PLC0415 - githubkit loads slowly, and only this needs it
 
         posted = await post_deployment(deployment, ApiAccess.read())
         _say(console, f"{posted.outcome.capitalize()} #{posted.number}: {posted.title}")
