@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ci.cli import build_commands, doctor_command, github_commands, registry_commands, session_command
-from ci.cli.console import error_console
+from ci.cli.console import error_console, print_verbatim
 from pipeline.rules.text import one_line
 
 app = typer.Typer(
@@ -66,6 +66,5 @@ def _refuse(error: typer.TyperException) -> int:
         return error.exit_code  # there was no argument, and the help is what was shown
     context = getattr(error, "ctx", None)
     command = "lr-ci" if context is None else context.command_path
-    text = f"error: {problem}\nTry `{command} --help`."
-    error_console().print(text, markup=False, highlight=False, soft_wrap=True, style="red")
+    print_verbatim(error_console(), (f"error: {problem}\nTry `{command} --help`.", "red"))
     return error.exit_code

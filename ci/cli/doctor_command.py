@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import typer
-from rich.text import Text
 
 from ci.cli import options
-from ci.cli.console import answer_console, error_console
+from ci.cli.console import answer_console, error_console, print_verbatim
 from ci.cli.lifecycle import run_command
 from ci.cli.results import print_answer
 from ci.local.doctor import Health, examine
@@ -30,11 +29,10 @@ def doctor(*, json: options.Json = False, debug: options.Debug = False) -> None:
         else:
             console = answer_console()
             for finding in report.findings:
-                health = Text(finding.health, _STYLES[finding.health])
-                line = Text.assemble(f"{finding.what}: ", health, f", {finding.found}")
-                console.print(line, soft_wrap=True)
+                health = (finding.health, _STYLES[finding.health])
+                print_verbatim(console, f"{finding.what}: ", health, f", {finding.found}")
                 if finding.remedy:
-                    console.print(Text(f"    {finding.remedy}", "dim"), soft_wrap=True)
+                    print_verbatim(console, (f"    {finding.remedy}", "dim"))
         if not report.ready:
             msg = "Nothing here can build: there is neither a Dagger engine nor what the embedded one needs."
             raise EngineError(msg, hint="`make setup` installs what the embedded engine needs.")

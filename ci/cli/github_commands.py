@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ci.cli import options
-from ci.cli.console import error_console
+from ci.cli.console import error_console, print_verbatim
 from ci.cli.lifecycle import run_command
 from ci.cli.results import print_answer
 from ci.github.command_files import append, output_lines
@@ -100,7 +100,7 @@ def post_issue(
         from ci.github.issues import post_deployment  # noqa: PLC0415 - githubkit loads slowly, and only this needs it
 
         posted = await post_deployment(deployment, ApiAccess.read())
-        _say(console, f"{posted.outcome.capitalize()} #{posted.number}: {posted.title}")
+        print_verbatim(console, f"{posted.outcome.capitalize()} #{posted.number}: {posted.title}")
         print_answer(json_format.dumps(asdict(posted), indent=2) if json else posted.url)
 
     run_command(command, console, debug=debug)
@@ -116,16 +116,14 @@ def _preview(deployment: Deployment, *, json: bool) -> str:
 def _tell_of_another_commit(report: BuildReport, context: RunContext, console: Console) -> None:
     here = context.variables.sha
     if here is not None and here != report.commit.sha:
-        _say(console, f"The report is of commit {report.commit.short_sha}, and this run is for {here[:7]}.")
+        print_verbatim(console, f"The report is of commit {report.commit.short_sha}, and this run is for {here[:7]}.")
 
 
 def _write(text: str, variable: str, path: Path | None, console: Console, *, dry_run: bool) -> None:
     if path is not None and not dry_run:
         append(path, text)
         return
-    _say(console, "Nothing is written." if dry_run else f"{variable} is not set, so this is not GitHub Actions:")
+    print_verbatim(
+        console, "Nothing is written." if dry_run else f"{variable} is not set, so this is not GitHub Actions:"
+    )
     print_answer(text.removesuffix("\n"))
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

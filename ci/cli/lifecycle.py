@@ -10,6 +10,7 @@ import anyio
 import typer
 from rich.console import Console
 
+from ci.cli.console import print_verbatim
 from pipeline.concurrency import first_error
 from pipeline.rules.errors import ExitCode, PipelineError
 
@@ -59,7 +60,7 @@ def run_command(command: Callable[[], Awaitable[None]], console: Console, *, deb
 def _show_traceback(error: BaseException, console: Console) -> None:
     cause = error.problem if isinstance(error, _InterruptedError) else error
     if isinstance(cause, Exception):
-        console.print("".join(traceback.format_exception(cause)), markup=False, highlight=False, soft_wrap=True)
+        print_verbatim(console, "".join(traceback.format_exception(cause)))
 
 
 def _show(error: BaseException, console: Console, *, debug: bool) -> int:
@@ -75,7 +76,7 @@ def _show(error: BaseException, console: Console, *, debug: bool) -> int:
             text, code = f"This is a bug: {type(error).__name__}: {error}{hint}", int(ExitCode.BUG)
         case _:
             raise error
-    console.print(f"error: {text}", markup=False, highlight=False, soft_wrap=True, style="red")
+    print_verbatim(console, (f"error: {text}", "red"))
     return code
 
 

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
+from ci.cli.console import print_verbatim
 from pipeline.rules.errors import UsageError
 from pipeline.rules.report import BuildReport, PlanReport, TagOutcome
 
@@ -46,12 +46,9 @@ def headline(report: BuildReport) -> str:
     return f"{report.image}: {'built and uploaded' if report.built else 'in the registry before, not built again'}"
 
 
-def report_table(report: BuildReport) -> Table:
-    """Show what a run did: each tag and what became of it."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("tag", overflow="fold")
-    table.add_column("outcome", overflow="fold")
+def print_tags(console: Console, report: BuildReport) -> None:
+    """Print each tag of a run, one a line, with its outcome and the reason for it."""
+    width = max(len(tag.name) for tag in report.tags)
     for tag in report.tags:
-        outcome = Text(tag.outcome, _STYLES[tag.outcome])
-        table.add_row(Text(tag.name), Text.assemble(outcome, f": {tag.reason}" if tag.reason else ""))
-    return table
+        outcome = (tag.outcome, _STYLES[tag.outcome])
+        print_verbatim(console, f"{tag.name:<{width}}  ", outcome, f": {tag.reason}" if tag.reason else "")
