@@ -1,4 +1,4 @@
-"""`lr-ci doctor`: what is there, what is missing, and what to do about it."""
+"""`lr-ci doctor`: check what builds require."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(*, json: options.Json = False, debug: options.Debug = False) -> None:
-    """Say what is there and what is missing for building here, and what to do about each."""
+    """Check what builds require, and print what is missing and how to get it."""
 
     async def command() -> None:
         report = await examine()
@@ -34,7 +34,7 @@ def doctor(*, json: options.Json = False, debug: options.Debug = False) -> None:
                 if finding.remedy:
                     print_verbatim(console, (f"    {finding.remedy}", "dim"))
         if not report.ready:
-            msg = "Nothing here can build: there is neither a Dagger engine nor what the embedded one needs."
-            raise EngineError(msg, hint="`make setup` installs what the embedded engine needs.")
+            msg = "No engine can build: there is no Dagger engine, and the embedded engine lacks what it requires."
+            raise EngineError(msg, hint="`make setup` installs what the embedded engine requires.")
 
     run_command(command, error_console(), debug=debug)

@@ -1,4 +1,4 @@
-"""`lr-ci github outputs|summary|issue`: what a job on GitHub says of a run, from the run's report."""
+"""`lr-ci github outputs|summary|issue`: report a run to GitHub, from the report that it wrote."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from ci.github.summaries import failure_summary, run_summary
 from pipeline.rules.errors import UsageError
 from pipeline.rules.report import BuildReport
 
-app = typer.Typer(help="Say on GitHub what a run did: step outputs, the job's summary, deployment issues.")
+app = typer.Typer(help="Report a run to GitHub: step outputs, job summary and deployment issues.")
 
 Report = Annotated[
     Path,
-    typer.Option(help="Report of the run; - is standard input.", allow_dash=True, metavar="FILE", show_default=True),
+    typer.Option(help="Report of the run; - for standard input.", allow_dash=True, metavar="FILE", show_default=True),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the result instead of writing it.")]
 
 
 @app.command("outputs")
@@ -55,21 +55,19 @@ def write_summary(
     *,
     report: Annotated[
         Path | None,
-        typer.Option(help="Report of the run; - is standard input.", metavar="FILE", show_default=str(DEFAULT_REPORT)),
+        typer.Option(help="Report of the run; - for standard input.", metavar="FILE", show_default=str(DEFAULT_REPORT)),
     ] = None,
-    log: Annotated[
-        Path | None, typer.Option(help="Log of a run that failed, which has no report.", metavar="FILE")
-    ] = None,
+    log: Annotated[Path | None, typer.Option(help="Log of a failed run, which has no report.", metavar="FILE")] = None,
     dry_run: DryRun = False,
     debug: options.Debug = False,
 ) -> None:
-    """Write the job's summary: what the run did, or why it failed."""
+    """Write the job summary: what the run did, or why it failed."""
     console = error_console()
 
     async def command() -> None:
         if report is not None and log is not None:
-            msg = "--report and --log are both given."
-            raise UsageError(msg, hint="A run that failed has a log, any other has a report.")
+            msg = "--report and --log cannot be used together."
+            raise UsageError(msg, hint="Use --log for a failed run, and --report for any other.")
         summary = (
             run_summary(read_report(report or DEFAULT_REPORT)) if log is None else failure_summary(read_failed_log(log))
         )
@@ -81,19 +79,19 @@ def write_summary(
 @app.command("issue")
 def post_issue(
     *,
-    environment: Annotated[DeploymentEnvironment, typer.Option(help="Where the image goes.")],
+    environment: Annotated[DeploymentEnvironment, typer.Option(help="Environment to deploy to.")],
     report: Report = DEFAULT_REPORT,
     dry_run: DryRun = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Open the issue that asks to deploy an image, or bring the one that is there up to date; print its address."""
+    """Open or update the issue that requests the deployment of an image, and print its URL."""
     console = error_console()
 
     async def command() -> None:
         context = read_context()
         deployment = Deployment(environment, read_report(report), context)
-        _tell_of_another_commit(deployment.report, context, console)
+        _warn_about_commit(deployment.report, context, console)
         if dry_run:
             print_answer(_preview(deployment, json=json))
             return
@@ -113,10 +111,12 @@ def _preview(deployment: Deployment, *, json: bool) -> str:
     return f"Title: {deployment.title}\nLabels: {', '.join(labels)}\n\n{deployment.body()}"
 
 
-def _tell_of_another_commit(report: BuildReport, context: RunContext, console: Console) -> None:
+def _warn_about_commit(report: BuildReport, context: RunContext, console: Console) -> None:
     here = context.variables.sha
     if here is not None and here != report.commit.sha:
-        print_verbatim(console, f"The report is of commit {report.commit.short_sha}, and this run is for {here[:7]}.")
+        print_verbatim(
+            console, f"The report is of commit {report.commit.short_sha}, but this run is for commit {here[:7]}."
+        )
 
 
 def _write(text: str, variable: str, path: Path | None, console: Console, *, dry_run: bool) -> None:
@@ -124,6 +124,7 @@ def _write(text: str, variable: str, path: Path | None, console: Console, *, dry
         append(path, text)
         return
     print_verbatim(
-        console, "Nothing is written." if dry_run else f"{variable} is not set, so this is not GitHub Actions:"
+        console,
+        "Dry run, nothing is written:" if dry_run else f"{variable} is not set, so this is not a GitHub Actions job:",
     )
     print_answer(text.removesuffix("\n"))

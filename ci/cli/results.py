@@ -1,4 +1,4 @@
-"""What a command answers with: the answer itself on standard output, a table of what was done beside it."""
+"""Prints the result of a command to standard output, and what a run did to standard error."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _STYLES = {
 
 
 def print_answer(text: str) -> None:
-    """Write the answer to standard output as UTF-8, with a newline behind it.
+    """Write the answer to standard output as UTF-8, followed by a newline.
 
     Raises:
-        UsageError: It cannot be written there.
+        UsageError: Standard output cannot be written to.
     """
     try:
         sys.stdout.buffer.write(f"{text}\n".encode(errors="surrogateescape"))
         sys.stdout.buffer.flush()
     except OSError as error:
         with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or Python would try again when it ends
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or Python tries to flush it again at exit
         msg = f"The answer could not be written to standard output: {error.strerror}."
         raise UsageError(msg) from error
 
 
 def plan_text(report: PlanReport) -> str:
-    """Write a plan for a person: one reference a line, in the order of writing."""
+    """Return a plan as text: one reference a line, in the order in which the tags are written."""
     return "\n".join(report.references)
 
 
 def headline(report: BuildReport) -> str:
-    """Say in one line what a run did with the image."""
-    return f"{report.image}: {'built and uploaded' if report.built else 'in the registry before, not built again'}"
+    """Return what a run did with the image, in one line."""
+    return f"{report.image}: {'built and uploaded' if report.built else 'already in the registry, not built again'}"
 
 
 def print_tags(console: Console, report: BuildReport) -> None:

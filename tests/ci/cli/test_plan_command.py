@@ -109,7 +109,7 @@ class TestWhatCannotBeMeant:
         assert run.exit_code == 2
         happened, hint = run.complaint
         assert happened.startswith(f"error: {tmp_path} is not in a git repository: ")
-        assert hint == "Run this in a clone of the repository whose backend is built."
+        assert hint == "Run this in a clone of the repository to build."
 
     def test_a_folder_that_is_gone(self, tmp_path: Path) -> None:
         script = f'mkdir gone && cd gone && rmdir ../gone && exec "{LR_CI}" plan'
@@ -134,7 +134,7 @@ class TestWhatCannotBeMeant:
 
     def test_a_checkout_without_git(self, repository: Repository, tmp_path: Path) -> None:
         run = lr_ci(repository.top, "plan", env={"PATH": str(tmp_path / "nothing")})
-        assert (run.exit_code, run.complaint) == (2, ["error: git is not installed.", "`make setup` installs it."])
+        assert (run.exit_code, run.complaint) == (2, ["error: Git is not installed.", "`make setup` installs it."])
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
