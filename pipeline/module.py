@@ -4,7 +4,7 @@ Annotations stay unquoted here (no `from __future__ import annotations`): the SD
 """
 
 from collections.abc import Awaitable, Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Annotated, Literal, ParamSpec, TypeVar
 
 import dagger
@@ -14,29 +14,21 @@ from dagger import DefaultPath, Doc, Ignore, check, dag, enum_type, field, funct
 from dagger.mod._exceptions import FunctionError
 from pydantic import SecretStr
 
-from pipeline.engine.builder import (
-    NOT_SOURCE,
-    DaggerBuilder,
-    EngineAccess,
-    Login,
-    Source,
-    check_build,
-    content_digest,
-    default_platform,
-)
+from pipeline.engine.builder import NOT_SOURCE, DaggerBuilder, EngineAccess, Source, check_build
 from pipeline.engine.repository import read_checkout
 from pipeline.engine.verification import verify_image
 from pipeline.progress import PlainProgress
-from pipeline.publishing import Target
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.errors import EngineError, PipelineError, UsageError
+from pipeline.rules.image_name import ImageName
 from pipeline.rules.job_summary import render_summary
 from pipeline.rules.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
+from pipeline.rules.platforms import Platform, parse_platform
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import Expectation
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.rules.text import one_line
-from pipeline.run import RegistryAccess, find_digest, run_publish, settled_plan
+from pipeline.run import RegistryAccess, find_digest, publish_run
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -152,16 +144,16 @@ class BackendPipeline:
     @_shown(cache="session")
     async def build(self, *, ref: Ref = None, sha: Sha = None) -> dagger.Container:
         """Build the image with its labels and publish nothing; chain terminal to look around in it."""
-        plan = await self._plan(ref, sha, LatestPolicy.AUTO)
-        builder = DaggerBuilder(plan, self._source())
-        await builder.build()
-        return await builder.container()
+        plan = await self._plan(ref, sha)
+        builder = DaggerBuilder(self._source())
+        await builder.build(plan)
+        return await builder.container(plan)
 
     @_shown(cache="session")  # type: ignore[arg-type] # the SDK's `check` hides what it decorates
     @check
     async def image_builds(self) -> None:
         """Check that the image builds, for any checkout, a pull request's too; nothing is published."""
-        await check_build(self._source(), self.name)
+        await check_build(self._source(), self._platform(), self.name)
 
     @_shown(cache="never")
     async def build_and_push(
@@ -176,9 +168,8 @@ class BackendPipeline:
         registry_service: RegistryService = None,
     ) -> str:
         """Build the image, publish it under all its tags, and print exactly its digest."""
-        plan = await self._plan(ref, sha, latest)
-        login = await _login(plan, username, token)
-        return (await self._publish(plan, login, registry_service, allow_dirty=allow_dirty)).digest
+        plan = await self._plan(ref, sha, latest, allow_dirty=allow_dirty)
+        return (await self._publish(plan, username, token, registry_service)).digest
 
     @_shown(cache="never")
     async def publish(
@@ -193,9 +184,8 @@ class BackendPipeline:
         registry_service: RegistryService = None,
     ) -> Publication:
         """Do what build-and-push does, and answer with all of it: chain digest, tags, report or summary."""
-        plan = await self._plan(ref, sha, latest)
-        login = await _login(plan, username, token)
-        report = await self._publish(plan, login, registry_service, allow_dirty=allow_dirty)
+        plan = await self._plan(ref, sha, latest, allow_dirty=allow_dirty)
+        report = await self._publish(plan, username, token, registry_service)
         return Publication(  # type: ignore[call-arg] # object_type makes it a dataclass behind mypy's back
             digest=report.digest,
             image=report.image,
@@ -222,63 +212,64 @@ class BackendPipeline:
         port: Annotated[int, Doc("Port that its server listens on")] = 3000,
     ) -> str:
         """Pull the published image by digest, run it, and say what it answered."""
-        plan = await self._plan(ref, sha, LatestPolicy.AUTO)
-        login = await _login(plan, username, token)
-        access = await _api_access(login, registry_service)
+        plan = await self._plan(ref, sha)
+        credentials = await _credentials(plan.image, username, token)
+        access = RegistryAccess(credentials, await _endpoint(registry_service))
         wanted = digest or await find_digest(plan.image, plan.tags.primary.name, access)
         defaults = Expectation()
         expectation = Expectation(command=tuple(command or defaults.command), path=path, port=port)
-        verified = await verify_image(plan.image, wanted, EngineAccess(login, registry_service), expectation)
+        verified = await verify_image(plan.image, wanted, EngineAccess(credentials, registry_service), expectation)
         return f"{verified.reference}\n{' '.join(expectation.command)}: {verified.output}\n{path}: {verified.status}"
 
     async def _publish(
-        self, plan: RunPlan, login: Login | None, service: dagger.Service | None, *, allow_dirty: bool
+        self, plan: RunPlan, username: str | None, token: dagger.Secret | None, service: dagger.Service | None
     ) -> BuildReport:
-        progress = PlainProgress()
-        for notice in plan.notices:
-            progress.notice(notice)
-        content = partial(content_digest, self.source)
-        plan = await settled_plan(plan.for_publishing(), content, allow_dirty=allow_dirty)
-        builder = DaggerBuilder(plan, self._source(), EngineAccess(login, service))
-        target = Target(self.platform or await default_platform(), asked_for=self.platform is not None)
-        return await run_publish(plan, builder, await _api_access(login, service), progress, target=target)
+        credentials = await _credentials(plan.image, username, token)
+        access = RegistryAccess(credentials, await _endpoint(service))
+        builder = DaggerBuilder(self._source(), EngineAccess(credentials, service))
+        return await publish_run(plan, builder, access, PlainProgress())
 
-    async def _plan(self, ref: str | None, sha: str | None, latest: LatestPolicy) -> RunPlan:
-        request = RunRequest(registry=self.registry, owner=self.owner, name=self.name, ref=ref, sha=sha, latest=latest)
+    async def _plan(
+        self, ref: str | None, sha: str | None, latest: LatestPolicy = LatestPolicy.AUTO, *, allow_dirty: bool = False
+    ) -> RunPlan:
+        request = RunRequest(
+            registry=self.registry,
+            owner=self.owner,
+            name=self.name,
+            platform=self._platform(),
+            ref=ref,
+            sha=sha,
+            latest=latest,
+            allow_dirty=allow_dirty,
+        )
         return plan_run(request, await read_checkout(self.repo, self.git_config, ref))
 
+    def _platform(self) -> Platform | None:
+        return None if self.platform is None else parse_platform(self.platform)
+
     def _source(self) -> Source:
-        return Source(self.source, self.dockerfile, self.platform)
+        return Source(self.source, self.dockerfile)
 
 
-async def _login(plan: RunPlan, username: str | None, token: dagger.Secret | None) -> Login | None:
+async def _credentials(image: ImageName, username: str | None, token: dagger.Secret | None) -> Credentials | None:
     if token is None:
         return None
-    owner = plan.image.repository.partition("/")[0]
-    # A file or a command ends with a newline, which engines take for a part of the password.
-    text = await _plaintext(token)
-    secret = token if text == text.strip() else dag.set_secret("registry-token", text.strip())
-    return Login(username or owner, secret)
-
-
-async def _api_access(login: Login | None, service: dagger.Service | None) -> RegistryAccess:
-    """Say how this process, inside the engine, reaches the registry's HTTP API."""
-    credentials = None
-    if login is not None:
-        credentials = Credentials(username=login.username, password=SecretStr(await _plaintext(login.secret)))
-    if service is None:
-        return RegistryAccess(credentials)
     try:
-        await service.start()
-        return RegistryAccess(credentials, await service.endpoint(scheme="http"))
-    except dagger.DaggerError as error:
-        msg = f"The registry behind --registry-service does not answer: {one_line(str(error))}"
-        raise EngineError(msg, hint="Start it, and name it as tcp://localhost:PORT.") from error
-
-
-async def _plaintext(token: dagger.Secret) -> str:
-    try:
-        return await token.plaintext()
+        text = await token.plaintext()
     except dagger.DaggerError as error:
         msg = f"The token cannot be read: {one_line(str(error))}"
         raise UsageError(msg, hint="Give --token env:NAME, file:PATH or cmd:COMMAND.") from error
+    # The output of a file or a command ends with a newline.
+    return Credentials(username=username or image.owner, password=SecretStr(text.strip()))
+
+
+async def _endpoint(service: dagger.Service | None) -> str | None:
+    """Return the address at which this process, inside the engine, reaches a registry service's HTTP API."""
+    if service is None:
+        return None
+    try:
+        await service.start()
+        return await service.endpoint(scheme="http")
+    except dagger.DaggerError as error:
+        msg = f"The registry behind --registry-service does not answer: {one_line(str(error))}"
+        raise EngineError(msg, hint="Start it, and name it as tcp://localhost:PORT.") from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +14,14 @@ from ci.local.local_run import RunSettings
 from ci.system.secret_source import parse_secret_source
 from pipeline.rules.errors import UsageError
 from pipeline.rules.planning import RunRequest
-from pipeline.rules.refs import shown
+from pipeline.rules.platforms import parse_platform
 from pipeline.rules.runtime_checks import Expectation
 from pipeline.rules.tagging import LatestPolicy
+from pipeline.rules.text import quoted
 
 _IMAGE = "Image"
 _GIT = "Git"
 _ACCESS = "Access"
-_PLATFORM = re.compile(r"[a-z]+/[a-z0-9]+(?:/v[0-9]+)?")
 
 Source = Annotated[
     Path | None,
@@ -107,16 +107,12 @@ def run_settings(
     """Put the options of a command together.
 
     Raises:
-        UsageError: `--token` does not name a place.
+        UsageError: `--token` or `--platform` is not valid.
     """
-    if platform is not None and _PLATFORM.fullmatch(platform) is None:
-        msg = f"--platform {shown(platform)} is none."
-        raise UsageError(msg, hint="Give one such as linux/amd64 or linux/arm64.")
     return RunSettings(
-        request=request,
+        request=request if platform is None else replace(request, platform=parse_platform(platform)),
         source=source,
         dockerfile=dockerfile,
-        platform=platform,
         username=username,
         token=None if token is None else parse_secret_source(token),
         engine=engine,
@@ -132,12 +128,12 @@ def expectation(command: str, path: str, port: int) -> Expectation:
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
-        msg = f"--command {shown(command)} cannot be read: {error}."
+        msg = f"--command {quoted(command)} cannot be read: {error}."
         raise UsageError(msg, hint="Quote it as for a shell.") from error
     if not words:
         msg = "--command is empty."
         raise UsageError(msg, hint="Give one that ends well in the image, such as 'bin/rails --version' or true.")
     if not path.startswith("/"):
-        msg = f"--path {shown(path)} does not begin with a slash."
+        msg = f"--path {quoted(path)} does not begin with a slash."
         raise UsageError(msg)
     return Expectation(command=words, path=path, port=port)

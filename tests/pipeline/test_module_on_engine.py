@@ -177,7 +177,7 @@ async def test_a_dirty_tree_is_refused_or_gets_a_tag_of_its_own(checkout: Worksp
     checkout.append("backend/app/models/link.rb", "\n# Not committed.\n")
     module = module_of(checkout, registry=registry.host)
 
-    with pytest.raises(FunctionError, match=f"not what commit {checkout.short} says: backend/app/models/link.rb"):
+    with pytest.raises(FunctionError, match=f"differs from commit {checkout.short}: backend/app/models/link.rb"):
         await module.build_and_push(registry_service=service(registry))
     assert writes(registry.requests()) == []
 
@@ -232,5 +232,5 @@ async def test_a_failing_command_ends_the_message(checkout: Workspace, registry:
 
 
 async def test_a_missing_dockerfile_is_named(checkout: Workspace) -> None:
-    with pytest.raises(FunctionError, match=r"There is no 'Other\.dockerfile' in the source folder"):
+    with pytest.raises(FunctionError, match=r"Dockerfile 'Other\.dockerfile' not found in the source directory"):
         await module_of(checkout, dockerfile="Other.dockerfile").build()

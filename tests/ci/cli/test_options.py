@@ -132,5 +132,5 @@ def test_a_command_is_split_as_a_shell_would() -> None:
 
 @pytest.mark.parametrize("platform", ["foo", "linux", "linux/", "Linux/AMD64", "linux/amd64 ", "linux/arm64/8"])
 def test_a_platform_that_is_none_is_refused(platform: str) -> None:
-    with pytest.raises(UsageError, match="is none"):
+    with pytest.raises(UsageError, match="Invalid platform"):
         run_settings(RunRequest(), source=None, dockerfile="Dockerfile", platform=platform)
