@@ -1,4 +1,4 @@
-"""The functions that `dagger call` shows. Thin: what they do is in `pipeline.run`, and the rules are below that.
+"""The functions that `dagger call` offers. Thin: what they do is in `pipeline.run`, and the rules are below that.
 
 Annotations stay unquoted here (no `from __future__ import annotations`): the SDK reads them when the module loads.
 """
@@ -38,25 +38,25 @@ _ONLY_GIT_CONFIG = ["*", "!.git", ".git/*", "!.git/config"]
 
 Ref = Annotated[
     str | None,
-    Doc("Full git ref to publish for, such as refs/heads/master or refs/tags/v1.2.3; what is checked out by default"),
+    Doc("Full git ref to publish for, such as refs/heads/master or refs/tags/v1.2.3; defaults to what is checked out"),
 ]
-Sha = Annotated[str | None, Doc("Full commit, 40 hex digits; what is checked out by default")]
-Username = Annotated[str | None, Doc("User at the registry; the owner by default, GHCR takes any with a token")]
+Sha = Annotated[str | None, Doc("Full commit, 40 hex digits; defaults to what is checked out")]
+Username = Annotated[str | None, Doc("User at the registry; defaults to the owner; GHCR accepts any user with a token")]
 Token = Annotated[
     dagger.Secret | None,
-    Doc("Password or token for the registry, such as env:GITHUB_TOKEN; GHCR wants one with write:packages"),
+    Doc("Password or token for the registry, such as env:GITHUB_TOKEN; GHCR requires write:packages"),
 ]
 Latest = Annotated[
     LatestPolicy,
-    Doc("When a release also becomes latest: auto (no higher release is published), always or never"),
+    Doc("When a release also becomes latest: auto (if no higher release is published), always or never"),
 ]
 AllowDirty = Annotated[
     bool,
-    Doc("Publish a working tree that no commit holds, under its own sha-…-dirty-… tag alone"),
+    Doc("Publish a working tree that differs from its commit, under a sha-…-dirty-… tag alone"),
 ]
 RegistryService = Annotated[
     dagger.Service | None,
-    Doc("Registry that only this machine reaches, such as tcp://localhost:5001 with --registry localhost:5001"),
+    Doc("Registry that only the host can reach, such as tcp://localhost:5001 with --registry localhost:5001"),
 ]
 
 enum_type(LatestPolicy)
@@ -65,10 +65,10 @@ enum_type(LatestPolicy)
 def _shown(*, cache: Literal["never", "session"]) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
     """Make a method a function of the module.
 
-    Our errors reach the person as their message alone; anything else is a bug and keeps its traceback.
+    Our errors reach the user as their message alone; anything else is a bug and keeps its traceback.
 
     Args:
-        cache: `never` for what reads or writes a registry, as a result of last week would stand in for it otherwise;
+        cache: `never` for what reads or writes a registry, or results of up to a week ago would be returned;
             `session` for what only reads the checkout.
     """
 
@@ -89,61 +89,53 @@ def _shown(*, cache: Literal["never", "session"]) -> Callable[[Callable[P, Await
 class Publication:
     """What a run published."""
 
-    digest: Annotated[str, Doc("Digest of the image; every tag that was not kept names it")] = field()
+    digest: Annotated[str, Doc("Digest of the image, which every tag that was not kept points to")] = field()
     image: Annotated[str, Doc("Image without tag or digest, such as ghcr.io/linkradar/lr-backend")] = field()
-    tags: Annotated[list[str], Doc("Names of the tags, in the order they were written")] = field()
-    references: Annotated[list[str], Doc("Whole references by tag, as docker pull takes them")] = field()
-    document: str
-    markdown: str
-
-    # Never cached: the same call of another day would answer with that day's report.
-    @_shown(cache="never")
-    async def report(self) -> dagger.File:
-        """The whole report of the run as JSON; write it with -o build-report.json."""
-        return dag.file("build-report.json", self.document)
-
-    @_shown(cache="never")
-    async def summary(self) -> str:
-        """The report of the run as Markdown, for a job summary."""
-        return self.markdown
+    tags: Annotated[list[str], Doc("Names of the tags, in the order of writing")] = field()
+    references: Annotated[list[str], Doc("Full references by tag, as for docker pull")] = field()
+    # Fields, as each function that is chained starts Python anew (3 s).
+    report: Annotated[dagger.File, Doc("Report of the run as JSON; write it with -o build-report.json")] = field()
+    summary: Annotated[str, Doc("Report of the run as Markdown, for a job summary")] = field()
 
 
 @object_type
 class BackendPipeline:
-    """Build the backend, tag it by the rules, publish it, and answer with its digest."""
+    """Build the backend, tag it by the tagging rules, publish it, and return its digest."""
 
     source: Annotated[
         dagger.Directory,
         DefaultPath("/backend"),
         Ignore(list(NOT_SOURCE)),
-        Doc("Folder to build, with its Dockerfile"),
+        Doc("Directory to build, with its Dockerfile"),
     ]
     repo: Annotated[
         dagger.GitRepository,
         DefaultPath("/"),
-        Doc("Git checkout that says which ref and commit this is"),
+        Doc("Git checkout to read the ref and commit from"),
     ]
     git_config: Annotated[
         dagger.Directory,
         DefaultPath("/"),
         Ignore(_ONLY_GIT_CONFIG),
-        Doc("Folder with the checkout's .git/config, which names the origin on GitHub"),
+        Doc("Directory with the checkout's .git/config, to read the origin on GitHub from"),
     ]
     dockerfile: Annotated[str, Doc("Path of the Dockerfile inside the source")] = "Dockerfile"
-    registry: Annotated[str, Doc("Registry to publish to: a host, with a port if it needs one")] = DEFAULT_REGISTRY
-    owner: Annotated[str | None, Doc("Owner of the image; the origin's owner by default when that is on GitHub")] = None
+    registry: Annotated[str, Doc("Registry to publish to: a host with an optional port")] = DEFAULT_REGISTRY
+    owner: Annotated[str | None, Doc("Owner of the image; defaults to the origin's owner if that is on GitHub")] = None
     name: Annotated[str, Doc("Name of the image")] = DEFAULT_NAME
-    platform: Annotated[dagger.Platform | None, Doc("Platform to build for; the engine's own by default")] = None
+    platform: Annotated[
+        dagger.Platform | None, Doc("Platform to build for, such as linux/amd64; defaults to the engine's own")
+    ] = None
 
     @_shown(cache="session")
     async def plan(self, *, ref: Ref = None, sha: Sha = None, latest: Latest = LatestPolicy.AUTO) -> str:
-        """Say as JSON what would be built and how it would be tagged; needs no credentials and writes nothing."""
+        """Print as JSON what would be built and how it would be tagged; needs no credentials and writes nothing."""
         plan = await self._plan(ref, sha, latest)
         return plan.report().model_dump_json(indent=2)
 
     @_shown(cache="session")
     async def build(self, *, ref: Ref = None, sha: Sha = None) -> dagger.Container:
-        """Build the image with its labels and publish nothing; chain terminal to look around in it."""
+        """Build the image with its labels and publish nothing; chain terminal to open a shell in it."""
         plan = await self._plan(ref, sha)
         builder = DaggerBuilder(self._source())
         await builder.build(plan)
@@ -152,7 +144,7 @@ class BackendPipeline:
     @_shown(cache="session")  # type: ignore[arg-type] # the SDK's `check` hides what it decorates
     @check
     async def image_builds(self) -> None:
-        """Check that the image builds, for any checkout, a pull request's too; nothing is published."""
+        """Check that the image builds, for any checkout, including a pull request's; publish nothing."""
         await check_build(self._source(), self._platform(), self.name)
 
     @_shown(cache="never")
@@ -167,7 +159,7 @@ class BackendPipeline:
         allow_dirty: AllowDirty = False,
         registry_service: RegistryService = None,
     ) -> str:
-        """Build the image, publish it under all its tags, and print exactly its digest."""
+        """Build the image, publish it under all its tags, and print its digest and nothing else."""
         plan = await self._plan(ref, sha, latest, allow_dirty=allow_dirty)
         return (await self._publish(plan, username, token, registry_service)).digest
 
@@ -183,7 +175,7 @@ class BackendPipeline:
         allow_dirty: AllowDirty = False,
         registry_service: RegistryService = None,
     ) -> Publication:
-        """Do what build-and-push does, and answer with all of it: chain digest, tags, report or summary."""
+        """Do what build-and-push does, and return all of its results: chain digest, tags, report or summary."""
         plan = await self._plan(ref, sha, latest, allow_dirty=allow_dirty)
         report = await self._publish(plan, username, token, registry_service)
         return Publication(  # type: ignore[call-arg] # object_type makes it a dataclass behind mypy's back
@@ -191,8 +183,8 @@ class BackendPipeline:
             image=report.image,
             tags=[tag.name for tag in report.tags],
             references=[tag.reference for tag in report.tags],
-            document=report.model_dump_json(indent=2),
-            markdown=render_summary(report),
+            report=dag.file("build-report.json", report.model_dump_json(indent=2)),
+            summary=render_summary(report),
         )
 
     @_shown(cache="never")
@@ -201,17 +193,19 @@ class BackendPipeline:
         *,
         ref: Ref = None,
         sha: Sha = None,
-        digest: Annotated[str | None, Doc("Image to verify; the one that this commit's tag names by default")] = None,
+        digest: Annotated[
+            str | None, Doc("Digest of the image to verify; defaults to the one that this commit's tag points to")
+        ] = None,
         username: Username = None,
         token: Token = None,
         registry_service: RegistryService = None,
         command: Annotated[
-            list[str] | None, Doc("Command that must end well in it; bin/rails,--version by default")
+            list[str] | None, Doc("Command that must succeed in the image; defaults to bin/rails,--version")
         ] = None,
-        path: Annotated[str, Doc("Path that its server must answer")] = "/up",
-        port: Annotated[int, Doc("Port that its server listens on")] = 3000,
+        path: Annotated[str, Doc("Path that the server must answer")] = "/up",
+        port: Annotated[int, Doc("Port that the server listens on")] = 3000,
     ) -> str:
-        """Pull the published image by digest, run it, and say what it answered."""
+        """Pull the published image by digest, run it, and print what it answered."""
         plan = await self._plan(ref, sha)
         credentials = await _credentials(plan.image, username, token)
         access = RegistryAccess(credentials, await _endpoint(registry_service))
