@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from ci.cli import options
-from ci.cli.console import ConsoleProgress, error_console
+from ci.cli.console import ConsoleProgress, error_console, print_verbatim
 from ci.cli.lifecycle import run_command
 from ci.cli.report_file import forget_report, write_report
-from ci.cli.results import headline, plan_text, print_answer, report_table
+from ci.cli.results import headline, plan_text, print_answer, print_tags
 from ci.local.engine_choice import EngineChoice
 from pipeline.rules.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunRequest
 from pipeline.rules.tagging import LatestPolicy
@@ -46,7 +46,7 @@ def plan(
         request = RunRequest(registry=registry, owner=owner, name=name, ref=ref, sha=sha, latest=latest)
         settled = await options.run_settings(request, source=None, dockerfile=_DOCKERFILE).plan()
         for notice in settled.notices:
-            console.print(notice, markup=False, highlight=False, soft_wrap=True)
+            print_verbatim(console, notice)
         report = settled.report()
         print_answer(report.model_dump_json(indent=2) if json else plan_text(report))
 
@@ -127,8 +127,8 @@ def build_and_push(
         ).prepare()
         with ConsoleProgress(console, show_output=debug) as progress:
             report = await run.publish(progress)
-        console.print(headline(report), markup=False, highlight=False, soft_wrap=True)
-        console.print(report_table(report))
+        print_verbatim(console, headline(report))
+        print_tags(console, report)
         print_answer(report.model_dump_json(indent=2) if json else report.digest)
         write_report(report_file, report)
 

@@ -1,4 +1,4 @@
-"""`lr-ci github outputs|summary|issue`: what a job on GitHub says of a run, from the run's report."""
+"""`lr-ci github outputs|summary|issue`: report a run to GitHub, from the report that it wrote."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ci.cli import options
-from ci.cli.console import error_console
+from ci.cli.console import error_console, print_verbatim
 from ci.cli.lifecycle import run_command
 from ci.cli.results import print_answer
 from ci.github.command_files import append, output_lines
@@ -24,13 +24,13 @@ from pipeline.rules.errors import UsageError
 from pipeline.rules.job_summary import render_summary
 from pipeline.rules.report import BuildReport
 
-app = typer.Typer(help="Say on GitHub what a run did: step outputs, the job's summary, deployment issues.")
+app = typer.Typer(help="Report a run to GitHub: step outputs, job summary and deployment issues.")
 
 Report = Annotated[
     Path,
-    typer.Option(help="Report of the run; - is standard input.", allow_dash=True, metavar="FILE", show_default=True),
+    typer.Option(help="Report of the run; - for standard input.", allow_dash=True, metavar="FILE", show_default=True),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the result instead of writing it.")]
 
 
 @app.command("outputs")
@@ -55,21 +55,19 @@ def write_summary(
     *,
     report: Annotated[
         Path | None,
-        typer.Option(help="Report of the run; - is standard input.", metavar="FILE", show_default=str(DEFAULT_REPORT)),
+        typer.Option(help="Report of the run; - for standard input.", metavar="FILE", show_default=str(DEFAULT_REPORT)),
     ] = None,
-    log: Annotated[
-        Path | None, typer.Option(help="Log of a run that failed, which has no report.", metavar="FILE")
-    ] = None,
+    log: Annotated[Path | None, typer.Option(help="Log of a failed run, which has no report.", metavar="FILE")] = None,
     dry_run: DryRun = False,
     debug: options.Debug = False,
 ) -> None:
-    """Write the job's summary: what the run did, or why it failed."""
+    """Write the job summary: what the run did, or why it failed."""
     console = error_console()
 
     async def command() -> None:
         if report is not None and log is not None:
-            msg = "--report and --log are both given."
-            raise UsageError(msg, hint="A run that failed has a log, any other has a report.")
+            msg = "--report and --log cannot be used together."
+            raise UsageError(msg, hint="Use --log for a failed run, and --report for any other.")
         summary = (
             render_summary(read_report(report or DEFAULT_REPORT))
             if log is None
@@ -83,26 +81,26 @@ def write_summary(
 @app.command("issue")
 def post_issue(
     *,
-    environment: Annotated[DeploymentEnvironment, typer.Option(help="Where the image goes.")],
+    environment: Annotated[DeploymentEnvironment, typer.Option(help="Environment to deploy to.")],
     report: Report = DEFAULT_REPORT,
     dry_run: DryRun = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Open the issue that asks to deploy an image, or bring the one that is there up to date; print its address."""
+    """Open or update the issue that requests the deployment of an image, and print its URL."""
     console = error_console()
 
     async def command() -> None:
         context = read_context()
         deployment = Deployment(environment, read_report(report), context)
-        _tell_of_another_commit(deployment.report, context, console)
+        _warn_about_commit(deployment.report, context, console)
         if dry_run:
             print_answer(_preview(deployment, json=json))
             return
         from ci.github.issue_posting import post_deployment  # noqa: PLC0415 - githubkit loads slowly, and only this needs it
 
         posted = await post_deployment(deployment, ApiAccess.read())
-        _say(console, f"{posted.outcome.capitalize()} #{posted.number}: {posted.title}")
+        print_verbatim(console, f"{posted.outcome.capitalize()} #{posted.number}: {posted.title}")
         print_answer(json_format.dumps(asdict(posted), indent=2) if json else posted.url)
 
     run_command(command, console, debug=debug)
@@ -115,19 +113,20 @@ def _preview(deployment: Deployment, *, json: bool) -> str:
     return f"Title: {deployment.title}\nLabels: {', '.join(labels)}\n\n{deployment.body()}"
 
 
-def _tell_of_another_commit(report: BuildReport, context: RunContext, console: Console) -> None:
+def _warn_about_commit(report: BuildReport, context: RunContext, console: Console) -> None:
     here = context.variables.sha
     if here is not None and here != report.commit.sha:
-        _say(console, f"The report is of commit {report.commit.short_sha}, and this run is for {here[:7]}.")
+        print_verbatim(
+            console, f"The report is of commit {report.commit.short_sha}, but this run is for commit {here[:7]}."
+        )
 
 
 def _write(text: str, variable: str, path: Path | None, console: Console, *, dry_run: bool) -> None:
     if path is not None and not dry_run:
         append(path, text)
         return
-    _say(console, "Nothing is written." if dry_run else f"{variable} is not set, so this is not GitHub Actions:")
+    print_verbatim(
+        console,
+        "Dry run, nothing is written:" if dry_run else f"{variable} is not set, so this is not a GitHub Actions job:",
+    )
     print_answer(text.removesuffix("\n"))
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

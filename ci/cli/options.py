@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from ci.local.local_run import RunSettings
 from ci.system.secret_source import parse_secret_source
 from pipeline.rules.errors import UsageError
 from pipeline.rules.planning import RunRequest
+from pipeline.rules.platforms import parse_platform
 from pipeline.rules.runtime_checks import Expectation
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.rules.text import quoted
@@ -21,7 +22,6 @@ from pipeline.rules.text import quoted
 _IMAGE = "Image"
 _GIT = "Git"
 _ACCESS = "Access"
-_PLATFORM = re.compile(r"[a-z]+/[a-z0-9]+(?:/v[0-9]+)?")
 
 Source = Annotated[
     Path | None,
@@ -107,16 +107,12 @@ def run_settings(
     """Put the options of a command together.
 
     Raises:
-        UsageError: `--token` does not name a place.
+        UsageError: `--token` or `--platform` is not valid.
     """
-    if platform is not None and _PLATFORM.fullmatch(platform) is None:
-        msg = f"--platform {quoted(platform)} is none."
-        raise UsageError(msg, hint="Give one such as linux/amd64 or linux/arm64.")
     return RunSettings(
-        request=request,
+        request=request if platform is None else replace(request, platform=parse_platform(platform)),
         source=source,
         dockerfile=dockerfile,
-        platform=platform,
         username=username,
         token=None if token is None else parse_secret_source(token),
         engine=engine,

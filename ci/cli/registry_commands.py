@@ -17,7 +17,7 @@ from ci.local_registry.server import down, status, up
 from ci.local_registry.settings import DEFAULT_PORT, RegistrySettings, RegistryStatus
 from ci.system.folders import base_images_folder
 
-app = typer.Typer(help="Start, stop and look at the local registry (Debian's docker-registry on loopback).")
+app = typer.Typer(help="Start, stop and inspect the local registry (Debian's docker-registry on the loopback address).")
 
 _MEBIBYTE = 1024 * 1024
 
@@ -28,11 +28,13 @@ Port = Annotated[int, typer.Option(help="Port on 127.0.0.1.")]
 def start(
     *,
     port: Port = DEFAULT_PORT,
-    htpasswd: Annotated[Path | None, typer.Option(help="Ask for the users of this file (bcrypt).")] = None,
+    htpasswd: Annotated[
+        Path | None, typer.Option(help="Require the credentials in this htpasswd file (bcrypt).")
+    ] = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Start it, unless it runs already; the answer is its host and port."""
+    """Start the registry unless it is running, and print its host and port."""
 
     async def command() -> None:
         _answer(await up(RegistrySettings(port=port, htpasswd=htpasswd)), json=json)
@@ -42,7 +44,7 @@ def start(
 
 @app.command("down")
 def stop(*, json: options.Json = False, debug: options.Debug = False) -> None:
-    """Stop it; its images stay."""
+    """Stop the registry and keep its images."""
 
     async def command() -> None:
         await down(RegistrySettings(folder=base_images_folder()))
@@ -53,7 +55,7 @@ def stop(*, json: options.Json = False, debug: options.Debug = False) -> None:
 
 @app.command("status")
 def show(*, json: options.Json = False, debug: options.Debug = False) -> None:
-    """Say whether it runs, and what it holds."""
+    """Print whether the registry is running, and what it contains."""
 
     async def command() -> None:
         _answer(await status(RegistrySettings()), json=json)

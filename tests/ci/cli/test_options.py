@@ -77,8 +77,8 @@ def test_an_option_that_several_commands_have_is_described_alike() -> None:
 def test_the_help_says_what_the_exit_codes_mean(in_process: InProcess) -> None:
     text = " ".join(in_process("--help").stdout.split())
     assert (
-        "Exit codes: 0 done, 1 a bug of ours, 2 bad usage or ref, 3 the build failed, 4 not allowed, "
-        "5 the registry or network failed, 6 a guard refused." in text
+        "Exit codes: 0 success, 1 internal error, 2 invalid usage, ref, commit, name or directory, "
+        "3 build failed, 4 access denied, 5 registry, network or engine failed, 6 refused by a guard." in text
     )
 
 
@@ -132,5 +132,5 @@ def test_a_command_is_split_as_a_shell_would() -> None:
 
 @pytest.mark.parametrize("platform", ["foo", "linux", "linux/", "Linux/AMD64", "linux/amd64 ", "linux/arm64/8"])
 def test_a_platform_that_is_none_is_refused(platform: str) -> None:
-    with pytest.raises(UsageError, match="is none"):
+    with pytest.raises(UsageError, match="Invalid platform"):
         run_settings(RunRequest(), source=None, dockerfile="Dockerfile", platform=platform)

@@ -89,7 +89,7 @@ def test_a_laptop_prints_what_a_job_would_write(folder: Path, command: str) -> N
     done = lr_ci(folder, "github", command)
     assert done.exit_code == 0
     assert DIGEST in done.stdout
-    assert "is not set, so this is not GitHub Actions" in done.stderr
+    assert "is not set, so this is not a GitHub Actions job" in done.stderr
 
 
 def test_a_dry_run_in_a_job_writes_nothing(folder: Path) -> None:
@@ -148,7 +148,7 @@ def test_the_report_may_come_through_a_variable_and_standard_input(folder: Path,
 def test_a_report_of_another_commit_is_spoken_of(folder: Path, job: dict[str, str]) -> None:
     done = _issue(folder, {**job, "GITHUB_SHA": OTHER_SHA}, "--dry-run")
     assert done.exit_code == 0
-    assert done.stderr == "The report is of commit 9c68c4a, and this run is for 0123456.\n"
+    assert done.stderr == "The report is of commit 9c68c4a, but this run is for commit 0123456.\n"
 
 
 def test_an_api_that_is_down_ends_with_its_own_code_and_a_rerun_opens_the_issue_once(
