@@ -171,4 +171,4 @@ async def _push(layout: Path, image: BaseImage, settings: RegistrySettings) -> N
         raise RegistryError(msg, hint="Is the disk full? See: lr-ci registry status") from error
     if ended.exit_code != 0:
         msg = f"skopeo could not push {image} to the local registry: {ended.stderr.strip().rpartition(chr(10))[2]}"
-        raise RegistryError(msg, hint=f"The registry's log is {settings.server_log}")
+        raise RegistryError(msg, hint=f"See the registry's log: {settings.server_log}")

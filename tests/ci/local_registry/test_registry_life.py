@@ -195,7 +195,7 @@ async def test_a_port_taken_by_another_registry_is_named(registry: RunningRegist
 async def test_another_port_for_a_running_registry_is_refused(settings: RegistrySettings) -> None:
     await up(settings)
     other = RegistrySettings(port=free_port(), folder=settings.folder)
-    with pytest.raises(UsageError, match=f"(?s)port {settings.port} already.*registry down"):
+    with pytest.raises(UsageError, match=f"(?s)already running on port {settings.port}.*registry down"):
         await up(other)
     assert (await status(other)).port == settings.port
 
@@ -236,7 +236,7 @@ async def test_what_keeps_it_from_starting_is_told(settings: RegistrySettings, m
     with socket.socket() as other:
         other.bind(("127.0.0.1", settings.port))
         other.listen()
-        with pytest.raises(EngineError, match=r"ended at once: .*address already in use"):
+        with pytest.raises(EngineError, match=r"exited immediately: .*address already in use"):
             await up(settings)
     assert not (await status(settings)).running
 
