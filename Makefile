@@ -5,9 +5,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# The local registry's port, as in ci/local_registry/settings.py.
+DEFAULT_PORT := 5001
+
 # Where the image goes, and what is built. Empty ones are left to the command's own defaults.
 ifeq ($(origin REGISTRY),undefined)
-REGISTRY := $(or $(LR_CI_REGISTRY),localhost:5001)
+REGISTRY := $(or $(LR_CI_REGISTRY),localhost:$(DEFAULT_PORT))
 endif
 ifeq ($(origin OWNER),undefined)
 OWNER := $(or $(LR_CI_OWNER),linkradar)
@@ -85,7 +88,7 @@ lock: setup ## Bring uv.lock up to date with pyproject.toml
 	@UV_PYTHON_DOWNLOADS=never $(PY)/uv lock
 
 registry-up: setup ## Start the local registry
-	@$(LOCAL_PORT); $(PY)/lr-ci registry up --port "$${port:-5001}"
+	@$(LOCAL_PORT); $(PY)/lr-ci registry up --port "$${port:-$(DEFAULT_PORT)}"
 
 registry-down: ## Stop the local registry; its images stay
 	@$(PY)/lr-ci registry down

@@ -9,7 +9,7 @@ from ci.system.folders import registry_folder
 from pipeline.rules.errors import UsageError
 
 DEFAULT_PORT = 5001
-"""The local registry's default port; the Makefile has it too."""
+"""The local registry's default port, as in the Makefile."""
 
 _HIGHEST_PORT = 65535
 

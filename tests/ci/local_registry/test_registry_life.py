@@ -318,9 +318,3 @@ async def _end(record: ProcessRecord) -> bool:
 def test_a_broken_pid_file_counts_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "pid").write_text(text)
     assert read_record(tmp_path / "pid") is None
-
-
-@pytest.mark.parametrize("port", [-1, 0, 65536])
-def test_a_port_that_is_none_is_refused(port: int) -> None:
-    with pytest.raises(UsageError, match=str(port)):
-        RegistrySettings(port=port)
