@@ -11,6 +11,9 @@ from pipeline.rules.errors import UsageError
 DEFAULT_PORT = 5001
 """The local registry's default port, as in the Makefile."""
 
+POLL_SECONDS = 0.02
+"""How often a port or process is checked while waiting for it."""
+
 _HIGHEST_PORT = 65535
 
 
