@@ -136,8 +136,9 @@ def test_programs_that_cannot_be_installed_are_named_and_nothing_goes_to_standar
     assert "ENGINE=dagger" in done.stderr
 
 
-def test_a_dagger_engine_needs_none_of_the_builders_programs(checkout: Path) -> None:
-    done = _set_up(checkout, ENGINE="dagger")
+@pytest.mark.parametrize("variable", ["ENGINE", "LR_CI_ENGINE"])
+def test_a_dagger_engine_needs_none_of_the_builders_programs(checkout: Path, variable: str) -> None:
+    done = _set_up(checkout, **{variable: "dagger"})
     assert "buildah" not in done.stderr
     assert "missing: git make" in done.stderr
 
