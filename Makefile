@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# The local registry's port, as in ci/local_registry/settings.py.
+DEFAULT_PORT := 5001
+
 # The options of lr-ci that are variables here, `make plan REF=refs/heads/x`. Each is exported as LR_CI_<name>, which
 # lr-ci reads: unexpanded, so that a `$`, a quote or a space in a branch name reaches it as it is.
 OPTIONS := REGISTRY OWNER NAME REF SHA LATEST ENGINE
@@ -12,7 +15,7 @@ ifeq ($(origin NAME),environment)
 override NAME := # WSL sets it to the name of the computer; use `make NAME=…` or LR_CI_NAME
 endif
 $(foreach name,$(OPTIONS),$(if $(value $(name)),$(eval override export LR_CI_$(name) := $$(value $(name)))))
-$(if $(value LR_CI_REGISTRY),,$(eval export LR_CI_REGISTRY := localhost:5001))
+$(if $(value LR_CI_REGISTRY),,$(eval export LR_CI_REGISTRY := localhost:$(DEFAULT_PORT)))
 $(if $(value LR_CI_OWNER),,$(eval export LR_CI_OWNER := linkradar))
 
 PY := .venv/bin
@@ -67,7 +70,7 @@ lock: setup ## Update uv.lock to pyproject.toml
 	@UV_PYTHON_DOWNLOADS=never $(PY)/uv lock
 
 registry-up: setup ## Start the local registry
-	@$(LOCAL_PORT); $(PY)/lr-ci registry up --port "$${port:-5001}"
+	@$(LOCAL_PORT); $(PY)/lr-ci registry up --port "$${port:-$(DEFAULT_PORT)}"
 
 registry-down: ## Stop the local registry and keep its images
 	@$(PY)/lr-ci registry down

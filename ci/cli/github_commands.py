@@ -15,12 +15,12 @@ from ci.cli.options import CommonOptions, DebugOptions
 from ci.cli.results import print_answer
 from ci.github.command_files import append, output_lines
 from ci.github.deployment_issue import Deployment, DeploymentEnvironment
-from ci.github.event import ApiAccess, CommandFiles, RunContext, read_context
-from ci.github.failed_log import read_failed_log
-from ci.github.reports import DEFAULT_REPORT, read_report
+from ci.github.failed_log import failure_summary, read_failed_log
+from ci.github.report_reader import DEFAULT_REPORT, read_report
+from ci.github.run_context import ApiAccess, CommandFiles, RunContext, read_context
 from ci.github.step_outputs import step_outputs
-from ci.github.summaries import failure_summary, run_summary
 from pipeline.rules.errors import UsageError
+from pipeline.rules.job_summary import render_summary
 from pipeline.rules.report import BuildReport
 
 app = typer.Typer(help="Report a run to GitHub: step outputs, job summary and deployment issues.")
@@ -78,7 +78,7 @@ async def write_summary(options: SummaryCommand) -> None:
         msg = "--report and --log cannot be used together."
         raise UsageError(msg, hint="Use --log for a failed run, and --report for any other.")
     if options.log is None:
-        text = run_summary(read_report(options.report or DEFAULT_REPORT))
+        text = render_summary(read_report(options.report or DEFAULT_REPORT))
     else:
         text = failure_summary(read_failed_log(options.log))
     _write(text, "GITHUB_STEP_SUMMARY", CommandFiles.read().step_summary, options)
@@ -93,7 +93,7 @@ async def post_issue(options: IssueCommand) -> None:
     if options.dry_run:
         print_answer(_preview(deployment, options))
         return
-    from ci.github.issues import post_deployment  # noqa: PLC0415 - githubkit loads slowly, and only this needs it
+    from ci.github.issue_posting import post_deployment  # noqa: PLC0415 - githubkit loads slowly, and only this needs it
 
     posted = await post_deployment(deployment, ApiAccess.read())
     print_verbatim(error_console(), f"{posted.outcome.capitalize()} #{posted.number}: {posted.title}")

@@ -12,7 +12,8 @@ import typer
 from ci.cli.command import command
 from ci.cli.options import CommonOptions
 from ci.cli.results import print_answer
-from ci.local_registry import DEFAULT_PORT, RegistrySettings, RegistryStatus, down, status, up
+from ci.local_registry.server import down, status, up
+from ci.local_registry.settings import DEFAULT_PORT, RegistrySettings, RegistryStatus
 from ci.system.folders import base_images_folder
 
 app = typer.Typer(help="Start, stop and inspect the local registry (Debian's docker-registry on the loopback address).")
