@@ -25,7 +25,8 @@ from pipeline.rules.errors import (
     SourceMismatchError,
     WriteOnceError,
 )
-from pipeline.rules.planning import RunPlan, RunRequest, plan_run
+from pipeline.rules.options import RunRequest
+from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform
 from pipeline.rules.report import TagOutcome
 from pipeline.rules.tagging import LatestPolicy

@@ -179,7 +179,7 @@ def test_no_secret_shows_even_with_debug(folder: Path, api: GitHubApi, job: dict
     [
         (["issue"], "--environment"),
         (["issue", "--environment", "moon"], "moon"),
-        (["summary", "--report", "a", "--log", "b"], "both given"),
+        (["summary", "--report", "a", "--log", "b"], "cannot be used together"),
         (["outputs", "--report", "missing.json"], "Cannot read the report"),
         (["summary", "--report", "missing.json"], "Cannot read the report"),
         (["issue", "--environment", "staging", "--report", "missing.json"], "Cannot read the report"),
