@@ -11,8 +11,8 @@ from tests.acceptance.workspace import Workspace
 from tests.registry_fixtures import PASSWORD, USER, RunningRegistry
 from tests.workflows.act import Act, Run
 
-BUILD, OUTPUTS, SUMMARY = "Build and publish", "Hand on what was published", "Write the summary"
-FAILED = "Say in the summary why it failed"
+BUILD, OUTPUTS, SUMMARY = "Build and publish", "Set the outputs", "Write the summary"
+FAILED = "Summarize the failure"
 
 
 def report_of(run: Run) -> BuildReport:
