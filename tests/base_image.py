@@ -1,4 +1,4 @@
-"""A tiny base image made of this machine's own shell and tools, for tests that must not need Docker Hub."""
+"""A tiny base image made of the host's shell and tools, so that tests do not need Docker Hub."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def push_base_image(url: str, repository: str, tag: str) -> None:
-    """Make the image and push it.
+    """Create the image and push it.
 
     Args:
         url: The registry, `http://localhost:5001`.
-        repository: Where in it.
-        tag: Under which tag.
+        repository: The repository in it.
+        tag: The tag.
     """
     tar = _layer()
     layer = gzip.compress(tar, mtime=0)
@@ -39,7 +39,7 @@ def push_base_image(url: str, repository: str, tag: str) -> None:
         "os": "linux",
         "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["sh"]},
         "rootfs": {"type": "layers", "diff_ids": [_digest(tar)]},
-        # buildah finds no step behind a base in its cache whose history has no date.
+        # Without a date in its history, buildah does not use its cache for the steps on top of a base image.
         "created": _CREATED,
         "history": [{"created": _CREATED, "created_by": "the tests"}],
     }
