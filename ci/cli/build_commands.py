@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,14 @@ from ci.cli.report_file import forget_report, write_report
 from ci.cli.results import headline, plan_text, print_answer, print_tags
 from ci.local.engine_choice import EngineChoice
 from pipeline.rules.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunRequest
+from pipeline.rules.runtime_checks import (
+    DEFAULT_COMMAND,
+    DEFAULT_PATH,
+    DEFAULT_PORT,
+    HIGHEST_PORT,
+    RuntimeChecks,
+    parse_command,
+)
 from pipeline.rules.tagging import LatestPolicy
 
 _DOCKERFILE = "Dockerfile"
@@ -141,11 +150,11 @@ def verify(
         str | None,
         typer.Option(help="Image to verify.", show_default="the one that this commit's tag names"),
     ] = None,
-    command: Annotated[
-        str, typer.Option(help="Command that must end well in it, quoted as for a shell.")
-    ] = "bin/rails --version",
-    path: Annotated[str, typer.Option(help="Path that its server must answer.")] = "/up",
-    port: Annotated[int, typer.Option(help="Port that its server listens on.", min=1, max=65_535)] = 3000,
+    command: Annotated[str, typer.Option(help="Command that must end well in it, quoted as for a shell.")] = shlex.join(
+        DEFAULT_COMMAND
+    ),
+    path: Annotated[str, typer.Option(help="Path that its server must answer.")] = DEFAULT_PATH,
+    port: Annotated[int, typer.Option(help="Port that its server listens on.", min=1, max=HIGHEST_PORT)] = DEFAULT_PORT,
     registry: options.Registry = DEFAULT_REGISTRY,
     owner: options.Owner = None,
     name: options.Name = DEFAULT_NAME,
@@ -161,16 +170,15 @@ def verify(
     console = error_console()
 
     async def verify_it() -> None:
+        checks = RuntimeChecks(command=parse_command(command), path=path, port=port)
         request = RunRequest(registry=registry, owner=owner, name=name, ref=ref, sha=sha)
         settings = options.run_settings(
             request, source=None, dockerfile=_DOCKERFILE, username=username, token=token, engine=engine
         )
         run = await settings.prepare(builds=False)
-        expectation = options.expectation(command, path, port)
         with ConsoleProgress(console, show_output=debug) as progress:
-            verified = await run.verify(progress, digest, expectation)
-        text = f"{verified.reference}\n{command}: {verified.output}\n{path}: {verified.status}"
-        print_answer(verified.model_dump_json(indent=2) if json else text)
+            verified = await run.verify(progress, digest, checks)
+        print_answer(verified.model_dump_json(indent=2) if json else verified.summary(checks))
 
     run_command(verify_it, console, debug=debug)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +11,9 @@ import typer
 from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import RunSettings
 from ci.system.secret_source import parse_secret_source
-from pipeline.rules.errors import UsageError
 from pipeline.rules.planning import RunRequest
 from pipeline.rules.platforms import parse_platform
-from pipeline.rules.runtime_checks import Expectation
 from pipeline.rules.tagging import LatestPolicy
-from pipeline.rules.text import quoted
 
 _IMAGE = "Image"
 _GIT = "Git"
@@ -117,23 +113,3 @@ def run_settings(
         token=None if token is None else parse_secret_source(token),
         engine=engine,
     )
-
-
-def expectation(command: str, path: str, port: int) -> Expectation:
-    """Put together what an image must do.
-
-    Raises:
-        UsageError: The command or the path cannot be meant.
-    """
-    try:
-        words = tuple(shlex.split(command))
-    except ValueError as error:
-        msg = f"--command {quoted(command)} cannot be read: {error}."
-        raise UsageError(msg, hint="Quote it as for a shell.") from error
-    if not words:
-        msg = "--command is empty."
-        raise UsageError(msg, hint="Give one that ends well in the image, such as 'bin/rails --version' or true.")
-    if not path.startswith("/"):
-        msg = f"--path {quoted(path)} does not begin with a slash."
-        raise UsageError(msg)
-    return Expectation(command=words, path=path, port=port)

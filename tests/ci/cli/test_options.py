@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from ci.cli.app import app
-from ci.cli.options import expectation, run_settings
+from ci.cli.options import run_settings
 from ci.local.engine_choice import EngineChoice
 from ci.system.secret_source import SecretKind, SecretSource
 from pipeline.rules.errors import UsageError
@@ -110,24 +110,6 @@ def test_settings_hold_where_a_token_is_and_not_what_it_is() -> None:
 def test_a_token_that_is_no_place_is_refused() -> None:
     with pytest.raises(UsageError, match="--token does not say where"):
         run_settings(RunRequest(), source=None, dockerfile="Dockerfile", token="ghp_0123456789")
-
-
-@pytest.mark.parametrize(
-    ("command", "path", "words"),
-    [
-        ("", "/up", "is empty"),
-        ("  ", "/up", "is empty"),
-        ("'", "/up", "cannot be read"),
-        ("true", "up", "with a slash"),
-    ],
-)
-def test_an_expectation_that_cannot_be_meant_is_refused(command: str, path: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        expectation(command, path, 3000)
-
-
-def test_a_command_is_split_as_a_shell_would() -> None:
-    assert expectation("sh -c 'echo a b'", "/", 80).command == ("sh", "-c", "echo a b")
 
 
 @pytest.mark.parametrize("platform", ["foo", "linux", "linux/", "Linux/AMD64", "linux/amd64 ", "linux/arm64/8"])
