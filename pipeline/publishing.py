@@ -14,8 +14,8 @@ from typing import Protocol
 from pipeline.concurrency import each
 from pipeline.progress import Steps
 from pipeline.registry.client import Registry
-from pipeline.registry.manifests import ImageConfig, Manifest
-from pipeline.registry.retry import trying_again
+from pipeline.registry.manifests import ImageProperties, Manifest
+from pipeline.registry.retry import with_retries
 from pipeline.rules.errors import CollisionError, PipelineError, RegistryError, WriteOnceError
 from pipeline.rules.labels import REVISION
 from pipeline.rules.planning import RunPlan
@@ -151,7 +151,7 @@ class _Publication:
         hint = "Their first seven digits are alike: amend the newer commit so that it gets another name."
         raise CollisionError(msg, hint=hint)
 
-    def _check_platform(self, name: str, config: ImageConfig) -> None:
+    def _check_platform(self, name: str, config: ImageProperties) -> None:
         """Keep the platform of an image that was found, unless a different one was requested."""
         if config.platform is None:
             return
@@ -164,7 +164,7 @@ class _Publication:
     async def uploaded(self, builder: ImageBuilder) -> Manifest:
         """Upload the image under the commit's tag and read its manifest back."""
         primary = self.plan.tags.primary
-        digest = await trying_again(lambda: builder.upload(self.plan, self.registry.image.tagged(primary.name)))
+        digest = await with_retries(lambda: builder.upload(self.plan, self.registry.image.tagged(primary.name)))
         self.reports[primary.name] = self._told(primary, TagOutcome.WRITTEN)
         with self._saying_what_is_done():
             manifest = await self.registry.manifest(digest)
@@ -188,7 +188,8 @@ class _Publication:
         except PipelineError as error:
             missing = [tag.name for tag in self.plan.tags.tags if tag.name not in self.reports]
             if missing:
-                error.message += f" Done: {', '.join(self.reports) or 'no tag'}; not written: {', '.join(missing)}."
+                done = f"Done: {', '.join(self.reports) or 'no tag'}; not written: {', '.join(missing)}."
+                raise error.extended(done) from error
             raise
 
     async def _write_tag(self, tag: PlannedTag, manifest: Manifest) -> None:

@@ -104,7 +104,7 @@ def test_a_registry_that_wants_a_token_and_gets_none(
 ) -> None:
     error = refused(push(own_lr_ci, small.folder, registry_with_auth), 4)
 
-    assert f"{registry_with_auth.host} wants credentials" in error
+    assert f"{registry_with_auth.host} requires credentials" in error
     assert "--token env:NAME" in error
     assert_untouched(own_lr_ci, registry_with_auth)
 
