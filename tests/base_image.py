@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import json
-import platform
 import shutil
 import subprocess
 import tarfile
@@ -14,12 +13,13 @@ from pathlib import Path
 
 import httpx
 
+from pipeline.rules.platforms import host_platform
+
 TOOLS = ("sh", "cat", "chmod", "cp", "env", "id", "ls", "mkdir", "rm", "sleep", "stat", "touch", "true", "false")
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
 }
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _CREATED = "2024-01-01T00:00:00Z"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -35,7 +35,7 @@ def push_base_image(url: str, repository: str, tag: str) -> None:
     tar = _layer()
     layer = gzip.compress(tar, mtime=0)
     config = {
-        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "architecture": host_platform().architecture,
         "os": "linux",
         "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["sh"]},
         "rootfs": {"type": "layers", "diff_ids": [_digest(tar)]},
