@@ -254,11 +254,10 @@ class BackendPipeline:
 async def _login(plan: RunPlan, username: str | None, token: dagger.Secret | None) -> Login | None:
     if token is None:
         return None
-    owner = plan.image.repository.partition("/")[0]
     # A file or a command ends with a newline, which engines take for a part of the password.
     text = await _plaintext(token)
     secret = token if text == text.strip() else dag.set_secret("registry-token", text.strip())
-    return Login(username or owner, secret)
+    return Login(username or plan.image.owner, secret)
 
 
 async def _api_access(login: Login | None, service: dagger.Service | None) -> RegistryAccess:

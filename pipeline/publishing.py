@@ -19,9 +19,9 @@ from pipeline.registry.retry import trying_again
 from pipeline.rules.errors import CollisionError, PipelineError, RegistryError, WriteOnceError
 from pipeline.rules.labels import REVISION
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.refs import shown
 from pipeline.rules.report import TagOutcome, TagReport
 from pipeline.rules.tagging import LatestPolicy, PlannedTag, TagKind, highest_stable
+from pipeline.rules.text import quoted
 
 _STAGES = ({TagKind.SHA, TagKind.DIRTY}, {TagKind.VERSION}, {TagKind.BRANCH}, {TagKind.LATEST})
 """Kinds of tag in the order they are written; those of one stage at once."""
@@ -155,7 +155,7 @@ class _Publication:
             msg = f"{reference} is there, but does not say which commit it is of (no label {REVISION})."
             hint = "Delete that tag in the registry if it was pushed by hand, and run this again."
             raise CollisionError(msg, hint=hint)
-        msg = f"{reference} is the image of commit {shown(revision)}, not of {self.plan.commit.sha}."
+        msg = f"{reference} is the image of commit {quoted(revision)}, not of {self.plan.commit.sha}."
         hint = "Their first seven digits are alike: amend the newer commit so that it gets another name."
         raise CollisionError(msg, hint=hint)
 
@@ -211,7 +211,7 @@ class _Publication:
             return
         stored = await self.registry.put_tag(tag.name, manifest)
         if stored != manifest.digest:
-            msg = f"{self.registry.image.tagged(tag.name)} was stored as {shown(stored)}, not as {manifest.digest}."
+            msg = f"{self.registry.image.tagged(tag.name)} was stored as {quoted(stored)}, not as {manifest.digest}."
             raise RegistryError(msg, hint="The registry changed the manifest; report this to who runs it.")
         outcome = TagOutcome.WRITTEN if previous is None else TagOutcome.MOVED
         self.reports[tag.name] = self._told(tag, outcome, previous)

@@ -14,9 +14,9 @@ from ci.local.local_run import RunSettings
 from ci.system.secret_source import parse_secret_source
 from pipeline.rules.errors import UsageError
 from pipeline.rules.planning import RunRequest
-from pipeline.rules.refs import shown
 from pipeline.rules.runtime_checks import Expectation
 from pipeline.rules.tagging import LatestPolicy
+from pipeline.rules.text import quoted
 
 _IMAGE = "Image"
 _GIT = "Git"
@@ -110,7 +110,7 @@ def run_settings(
         UsageError: `--token` does not name a place.
     """
     if platform is not None and _PLATFORM.fullmatch(platform) is None:
-        msg = f"--platform {shown(platform)} is none."
+        msg = f"--platform {quoted(platform)} is none."
         raise UsageError(msg, hint="Give one such as linux/amd64 or linux/arm64.")
     return RunSettings(
         request=request,
@@ -132,12 +132,12 @@ def expectation(command: str, path: str, port: int) -> Expectation:
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
-        msg = f"--command {shown(command)} cannot be read: {error}."
+        msg = f"--command {quoted(command)} cannot be read: {error}."
         raise UsageError(msg, hint="Quote it as for a shell.") from error
     if not words:
         msg = "--command is empty."
         raise UsageError(msg, hint="Give one that ends well in the image, such as 'bin/rails --version' or true.")
     if not path.startswith("/"):
-        msg = f"--path {shown(path)} does not begin with a slash."
+        msg = f"--path {quoted(path)} does not begin with a slash."
         raise UsageError(msg)
     return Expectation(command=words, path=path, port=port)

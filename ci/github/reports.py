@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from ci.github.urls import WEB_URL
 from pipeline.rules.errors import PipelineError, UsageError
 from pipeline.rules.image_name import DIGEST, TAG, image_name
-from pipeline.rules.refs import parse_commit, parse_ref, parse_version, shown
+from pipeline.rules.refs import parse_commit, parse_ref, parse_version
 from pipeline.rules.report import BuildReport
+from pipeline.rules.text import quoted
 
 DEFAULT_REPORT = Path("build-report.json")
 STANDARD_INPUT = Path("-")
@@ -88,7 +89,7 @@ def _read(path: Path, where: str) -> bytes:
             with path.open("rb") as file:
                 text = file.read(_LARGEST + 1)
     except OSError as error:
-        msg = f"There is no report in {shown(where)}: {error.strerror}."
+        msg = f"There is no report in {quoted(where)}: {error.strerror}."
         hint = "`lr-ci build-and-push --report build-report.json` writes one; --report says where it is."
         raise UsageError(msg, hint=hint) from error
     if len(text) > _LARGEST:

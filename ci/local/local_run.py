@@ -6,7 +6,6 @@ few requests to it and nothing else.
 
 from __future__ import annotations
 
-import platform as host_platform
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -23,12 +22,12 @@ from pipeline.rules.checkout import Checkout
 from pipeline.rules.errors import CheckoutError, UsageError
 from pipeline.rules.image_name import DIGEST
 from pipeline.rules.planning import DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
-from pipeline.rules.refs import shown
+from pipeline.rules.platforms import host_platform
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import Expectation, Verified
+from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, find_digest, run_publish, settled_plan
 
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _GITHUB_TOKEN = SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
 _DEFAULT_SOURCE = "backend"
 
@@ -97,7 +96,7 @@ class RunSettings:
         source = (host.top / _DEFAULT_SOURCE) if self.source is None else self.folder / self.source
         if builds and not (source / self.dockerfile).is_file():
             missing = f"There is no folder {source}." if not source.is_dir() else None
-            msg = missing or f"There is no {shown(self.dockerfile)} in {source}."
+            msg = missing or f"There is no {quoted(self.dockerfile)} in {source}."
             raise UsageError(msg, hint="Check --source, and --dockerfile, which is a path inside it.")
         return Run(self, plan, source, await self._credentials(plan))
 
@@ -107,7 +106,7 @@ class RunSettings:
             token = _GITHUB_TOKEN
         if token is None:
             return None
-        username = self.username or plan.image.repository.partition("/")[0]
+        username = self.username or plan.image.owner
         return Credentials(username=username, password=await token.read())
 
 
@@ -140,7 +139,7 @@ class Run:
             allow_dirty = self.settings.request.allow_dirty
             plan = await settled_plan(self.plan.for_publishing(), engine.content, allow_dirty=allow_dirty)
             asked_for = self.settings.platform
-            target = Target(asked_for or default_platform(), asked_for=asked_for is not None)
+            target = Target(asked_for or str(host_platform()), asked_for=asked_for is not None)
             access = RegistryAccess(self.credentials)
             return await run_publish(plan, HostBuilder(engine, plan), access, progress, target=target)
 
@@ -188,7 +187,7 @@ class Run:
             tag = self.plan.tags.primary.name
             wanted = await find_digest(self.plan.image, tag, RegistryAccess(self.credentials))
         elif DIGEST.fullmatch(wanted) is None:
-            msg = f"{shown(wanted)} is not a digest."
+            msg = f"{quoted(wanted)} is not a digest."
             raise UsageError(msg, hint="Give sha256: and 64 hex digits, as build-and-push prints it.")
         async with AsyncExitStack() as stack:
             return await self._engine(stack, progress).verify(self.plan.image, wanted, expectation)
@@ -204,9 +203,3 @@ class Run:
             credentials=self.credentials,
             progress=progress,
         )
-
-
-def default_platform() -> str:
-    """Return what this machine builds for by itself, such as `linux/amd64`."""
-    machine = host_platform.machine()
-    return f"linux/{_MACHINES.get(machine, machine)}"

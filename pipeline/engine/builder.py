@@ -12,7 +12,7 @@ from pipeline.rules.errors import PipelineError, RegistryError, UsageError
 from pipeline.rules.image_name import DIGEST, ImageName
 from pipeline.rules.labels import FROM_DOCKERFILE, oci_labels
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.refs import shown
+from pipeline.rules.text import quoted
 
 # Each has a slash inside, so that it means the same to .gitignore's rules and to .dockerignore's.
 NOT_SOURCE = (
@@ -155,7 +155,7 @@ class DaggerBuilder:
             raise upload_error(error, image, reference) from error
         digest = address.rpartition("@")[2]
         if DIGEST.fullmatch(digest) is None:
-            msg = f"The engine published {reference}, but answered {shown(address)} instead of a digest."
+            msg = f"The engine published {reference}, but answered {quoted(address)} instead of a digest."
             raise RegistryError(msg)
         return digest
 
@@ -182,7 +182,7 @@ class DaggerBuilder:
 
     @property
     def _name(self) -> str:
-        return self.plan.image.repository.rpartition("/")[2]
+        return self.plan.image.name
 
 
 async def check_build(source: Source, name: str) -> None:
@@ -209,7 +209,7 @@ async def _from_dockerfile(source: Source, name: str) -> dagger.Container:
     except dagger.DaggerError as error:
         raise _build_error(error, source, name) from error
     if not found:
-        msg = f"There is no {shown(source.dockerfile)} in the source folder."
+        msg = f"There is no {quoted(source.dockerfile)} in the source folder."
         raise UsageError(msg, hint="Check --source, and --dockerfile, which is a path inside it.")
     return source.directory.docker_build(dockerfile=source.dockerfile, platform=source.platform)
 

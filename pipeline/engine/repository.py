@@ -19,8 +19,8 @@ from dulwich.objects import ObjectID
 from pipeline.concurrency import each
 from pipeline.rules.checkout import Checkout, Commit, commit_time
 from pipeline.rules.errors import CheckoutError
-from pipeline.rules.refs import TAGS, CommitSha, parse_commit, parse_version, shown
-from pipeline.rules.text import one_line
+from pipeline.rules.refs import TAGS, CommitSha, parse_commit, parse_version
+from pipeline.rules.text import one_line, quoted
 
 _DETACHED = "HEAD"
 _CONFIG_PATH = ".git/config"
@@ -121,15 +121,15 @@ def _parse_commit_object(objects: Path, sha: CommitSha) -> Commit:
     try:
         commit = store[ObjectID(sha.encode())]
         if not isinstance(commit, CommitObject):
-            msg = f"{shown(sha)} is not a commit."
+            msg = f"{quoted(sha)} is not a commit."
             raise CheckoutError(msg)
         message = _decoded(commit.message, (commit.encoding or b"utf-8").decode("ascii", "replace"))
         return Commit(sha=sha, message=message, time=commit_time(commit.commit_time))
     except KeyError as error:
-        msg = f"The object of commit {shown(sha)} is not in the repository that the engine read."
+        msg = f"The object of commit {quoted(sha)} is not in the repository that the engine read."
         raise CheckoutError(msg) from error
     except (FileFormatException, ChecksumMismatch, zlib.error) as error:
-        msg = f"The object of commit {shown(sha)} is damaged: {one_line(str(error))}."
+        msg = f"The object of commit {quoted(sha)} is damaged: {one_line(str(error))}."
         raise CheckoutError(msg, hint="`git fsck` says more.") from error
     finally:
         store.close()

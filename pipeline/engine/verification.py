@@ -11,9 +11,8 @@ from pipeline.engine.builder import EngineAccess
 from pipeline.engine.failures import pull_error
 from pipeline.rules.errors import UsageError, VerificationError
 from pipeline.rules.image_name import DIGEST, ImageName
-from pipeline.rules.refs import shown
 from pipeline.rules.runtime_checks import Expectation, Verified
-from pipeline.rules.text import last_lines
+from pipeline.rules.text import last_lines, quoted
 
 # Starts the image's own command, asks for the path until it answers, and stops what it started. $1 is the port,
 # $2 the path, $3 the seconds to wait; the command follows. The client is whichever the image has.
@@ -80,7 +79,7 @@ async def verify_image(image: ImageName, digest: str, access: EngineAccess, expe
         VerificationError: It does not do what it must.
     """
     if DIGEST.fullmatch(digest) is None:
-        msg = f"{shown(digest)} is not a digest."
+        msg = f"{quoted(digest)} is not a digest."
         raise UsageError(msg, hint="Give sha256: and 64 hex digits, as build-and-push prints it.")
     reference = image.at(digest)
     container = access.signed_in(dag.container(), image).from_(reference, registry_service=access.service)

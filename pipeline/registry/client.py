@@ -28,7 +28,7 @@ from pipeline.registry.manifests import (
 from pipeline.registry.retry import trying_again
 from pipeline.rules.errors import RegistryError, TransientError
 from pipeline.rules.image_name import DIGEST, ImageName
-from pipeline.rules.refs import shown
+from pipeline.rules.text import quoted
 
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
 """Where registries answer whose images carry another name."""
@@ -85,7 +85,7 @@ class Registry:
         digest = digest_of(response.content)
         promised = reference if by_digest else response.headers.get(_DIGEST_HEADER, digest)
         if digest != promised:
-            msg = f"{what} was promised as {shown(promised)}, but its bytes are {digest}."
+            msg = f"{what} was promised as {quoted(promised)}, but its bytes are {digest}."
             raise RegistryError(msg, hint=_CHANGED_ON_THE_WAY)
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST_TYPES[0]
         return Manifest(content=response.content, media_type=media_type, digest=digest)
@@ -165,7 +165,7 @@ class Registry:
             # The path alone: a registry behind a proxy may name itself otherwise, and none may lead elsewhere.
             url = path_of(response.url, following)
             if url in asked:
-                msg = f"The list of tags of {self.image} does not go on at {shown(following)}."
+                msg = f"The list of tags of {self.image} does not go on at {quoted(following)}."
                 raise RegistryError(msg, hint="Report this to who runs the registry.")
             asked.add(url)
         msg = f"{self.image} has more than {_PAGE_SIZE * _MOST_PAGES} tags."

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from pipeline.rules.errors import AuthError, RegistryError, TransientError
 from pipeline.rules.image_name import ImageName, is_loopback
-from pipeline.rules.refs import shown
+from pipeline.rules.text import quoted
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
 _SECONDS = re.compile(r"[0-9]{1,9}")
@@ -121,7 +121,7 @@ class RegistryAuth(httpx.Auth):
         try:
             realm = httpx.URL(challenge.realm)
         except httpx.InvalidURL as error:
-            msg = f"{self._image.registry} names a token service at {shown(challenge.realm)}, which is no address."
+            msg = f"{self._image.registry} names a token service at {quoted(challenge.realm)}, which is no address."
             raise RegistryError(msg) from error
         local = self._image.is_loopback and is_loopback(realm.netloc.decode())
         if realm.scheme != "https" and not local:

@@ -7,7 +7,7 @@ import httpx
 from pipeline.registry.credentials import access_hint, is_transient, seconds_to_wait
 from pipeline.rules.errors import AuthError, RegistryError, TransientError
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.refs import shown
+from pipeline.rules.text import quoted
 
 RUN_AGAIN = "Run this again; what is written stays and is not sent twice."
 
@@ -49,7 +49,7 @@ def reason_of(response: httpx.Response) -> str:
     """Read the first error of the registry's own JSON; empty for anything else, such as a proxy's HTML."""
     try:
         first = response.json()["errors"][0]
-        return shown(f"{first.get('code', '')} {first.get('message', '')}".strip()).strip("'\"")
+        return quoted(f"{first.get('code', '')} {first.get('message', '')}".strip()).strip("'\"")
     except (ValueError, LookupError, TypeError, AttributeError):
         return ""
 

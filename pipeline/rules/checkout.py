@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.rules.errors import RefError
-from pipeline.rules.refs import CommitSha, parse_commit, parse_version, short_sha, shown
+from pipeline.rules.refs import CommitSha, parse_commit, parse_version, short_sha
+from pipeline.rules.text import quoted
 
 _LISTED_PATHS = 5
 
@@ -67,7 +68,7 @@ class Checkout(BaseModel):
 
     def dirty_summary(self) -> str:
         """Name the first few paths that differ, and say how many more there are."""
-        listed = ", ".join(path if path.isprintable() else shown(path) for path in self.dirty[:_LISTED_PATHS])
+        listed = ", ".join(path if path.isprintable() else quoted(path) for path in self.dirty[:_LISTED_PATHS])
         rest = len(self.dirty) - _LISTED_PATHS
         return f"{listed} and {rest} more" if rest > 0 else listed
 

@@ -1,19 +1,25 @@
-"""Names of images: the registry, the repository in it, and references by tag and by digest.
+"""Image names and references: a registry, a repository in it, and a tag or digest.
 
-Pure. The grammar is the OCI distribution specification's (v1.1, "Pulling manifests").
+Pure. The grammar is the OCI distribution specification's (v1.1, "Pulling manifests"); a reference with parts left out
+is read as Docker reads it (github.com/distribution/reference, "normalized names").
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.rules.errors import ImageNameError
-from pipeline.rules.refs import shown
+from pipeline.rules.text import quoted
+
+HUB = "docker.io"
+"""The registry of a reference that does not name one."""
 
 TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-"""What a tag may be, by the OCI distribution specification."""
+"""A tag, by the OCI distribution specification."""
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -21,14 +27,16 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?")
-# What container tools take for a registry: any other first part is a folder of Docker Hub to them.
+# Container tools read any other first part of a name as a namespace on Docker Hub.
 _READS_AS_REGISTRY = re.compile(r".*[.:].*|localhost", re.IGNORECASE)
-_GITHUB_ORIGIN = re.compile(
-    r"(?:https?://(?:[^@/]+@)?|ssh://(?:[^@/]+@)?|git://|(?:[^@/:]+@))?"
-    r"(?:(?i:(?:www\.|ssh\.)?github\.com))(?::[0-9]+)?[/:]+"
-    r"(?P<owner>[A-Za-z0-9_-]+)/(?P<repository>[A-Za-z0-9._-]+?)(?:\.git)?/?"
+_REFERENCE = re.compile(
+    rf"(?P<name>(?:{_REGISTRY.pattern}/)?{_REPOSITORY.pattern})"
+    rf"(?::(?P<tag>{TAG.pattern}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}))?"
 )
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_DEFAULT_TAG = "latest"
+_HUB_ALIAS = "index.docker.io"
+_HUB_NAMESPACE = "library"
 _LONGEST_REPOSITORY = 255
 _HIGHEST_PORT = 65_535
 
@@ -44,6 +52,16 @@ class ImageName(BaseModel):
     def __str__(self) -> str:
         return f"{self.registry}/{self.repository}"
 
+    @property
+    def owner(self) -> str:
+        """The first part of the repository: the user or organisation it belongs to."""
+        return self.repository.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The last part of the repository: the image's own name."""
+        return self.repository.rpartition("/")[2]
+
     def tagged(self, tag: str) -> str:
         """Return the reference by tag."""
         return f"{self}:{tag}"
@@ -54,71 +72,98 @@ class ImageName(BaseModel):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the registry is on this machine, and so spoken to by plain HTTP."""
+        """Whether the registry is on the loopback interface, and so is reached by plain HTTP."""
         return is_loopback(self.registry)
 
 
-class GitHubRepository(BaseModel):
-    """A repository on GitHub, as an origin's URL names it."""
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image reference with nothing left out.
 
-    model_config = ConfigDict(frozen=True)
+    Attributes:
+        registry: Host and optional port; `docker.io` if the reference named none.
+        repository: The repository, such as `library/debian`.
+        tag: The tag; `latest` if the reference has neither tag nor digest, None if it has a digest alone.
+        digest: The digest, or None.
+    """
 
-    owner: str
-    name: str
+    registry: str
+    repository: str
+    tag: str | None
+    digest: str | None = None
+
+    def __str__(self) -> str:
+        tag = "" if self.tag is None else f":{self.tag}"
+        return f"{self.registry}/{self.repository}{tag}" + ("" if self.digest is None else f"@{self.digest}")
 
     @property
-    def url(self) -> str:
-        """Return its web page."""
-        return f"https://github.com/{self.owner}/{self.name}"
-
-    def commit_url(self, commit: str) -> str:
-        """Return the web page of one commit."""
-        return f"{self.url}/commit/{commit}"
+    def is_loopback(self) -> bool:
+        """Whether the registry is on the loopback interface."""
+        return is_loopback(self.registry)
 
 
 def image_name(registry: str, owner: str, name: str) -> ImageName:
-    """Put an image's name together and check it.
+    """Join the parts of an image's name and check them.
 
     Args:
         registry: Host and optional port, such as `ghcr.io` or `localhost:5001`.
-        owner: Who the image belongs to; written in lower case, as GitHub's owners know no case.
+        owner: The image's owner; converted to lower case, as GitHub's owners are case-insensitive.
         name: The image's own name, in lower case.
 
     Raises:
         ImageNameError: The registry, the owner or the name is not valid.
     """
-    if _REGISTRY.fullmatch(registry) is None or _port(registry) > _HIGHEST_PORT:
-        msg = f"The registry {shown(registry)} is not a host name with an optional port."
-        raise ImageNameError(msg, hint="Give it without a scheme or a path, such as ghcr.io or localhost:5001.")
+    if _REGISTRY.fullmatch(registry) is None or (_port(registry) or 0) > _HIGHEST_PORT:
+        msg = f"Invalid registry {quoted(registry)}: expected a host name with an optional port."
+        raise ImageNameError(msg, hint="Give it without scheme and path, such as ghcr.io or localhost:5001.")
     if _READS_AS_REGISTRY.fullmatch(registry) is None:
-        msg = f"The registry {shown(registry)} has no dot and no port, so container tools read it as part of a name."
-        raise ImageNameError(msg, hint="Give its whole host name, or its port too, such as registry:5000.")
+        msg = f"Invalid registry {quoted(registry)}: container tools read it as part of a name."
+        raise ImageNameError(
+            msg,
+            hint="It has neither a dot nor a port: give the full host name, or add the port, such as registry:5000.",
+        )
     repository = f"{owner.lower()}/{name}"
     if _REPOSITORY.fullmatch(repository) is None or len(repository) > _LONGEST_REPOSITORY:
-        msg = f"The image name {shown(f'{owner}/{name}')} is not valid."
-        hint = "Use lower-case letters, digits and single . _ - between them, such as linkradar/lr-backend."
+        msg = f"Invalid image name {quoted(f'{owner}/{name}')}."
+        hint = "Use lower-case letters and digits, separated by single . _ or -, such as linkradar/lr-backend."
         raise ImageNameError(msg, hint=hint)
     return ImageName(registry=registry.lower(), repository=repository)
 
 
-def is_loopback(registry: str) -> bool:
-    """Say whether a registry's host is this machine."""
-    host = registry[: registry.rfind("]") + 1] if registry.startswith("[") else registry.partition(":")[0]
-    return host.lower() in _LOOPBACK
+def parse_reference(text: str) -> Reference | None:
+    """Read an image reference as Docker does, or return None if it is not valid.
 
-
-def _port(registry: str) -> int:
-    port = registry.rpartition(":")[2]
-    return int(port) if port.isdigit() else 0
-
-
-def github_repository(origin: str | None) -> GitHubRepository | None:
-    """Read owner and name from an origin's URL, or None where it is not on GitHub.
+    `debian` is `docker.io/library/debian:latest`; `localhost:5001/a/b:1@sha256:…` has all its parts.
 
     Args:
-        origin: What `git config remote.origin.url` says: `https`, `ssh` or the short form with a colon.
+        text: The reference, as in a Dockerfile's FROM or in `docker pull`.
     """
-    match = None if origin is None else _GITHUB_ORIGIN.fullmatch(origin.strip())
+    match = _REFERENCE.fullmatch(text)
     if match is None:
         return None
-    return GitHubRepository(owner=match["owner"], name=match["repository"])
+    first, slash, rest = match["name"].partition("/")
+    registry, repository = (first, rest) if slash and _READS_AS_REGISTRY.fullmatch(first) else (HUB, match["name"])
+    if _REPOSITORY.fullmatch(repository) is None or len(repository) > _LONGEST_REPOSITORY:
+        return None
+    if registry == _HUB_ALIAS:
+        registry = HUB
+    if registry == HUB and "/" not in repository:
+        repository = f"{_HUB_NAMESPACE}/{repository}"
+    tag, digest = match["tag"], match["digest"]
+    return Reference(registry, repository, _DEFAULT_TAG if tag is None and digest is None else tag, digest)
+
+
+def is_loopback(registry: str) -> bool:
+    """Return whether a registry's host is `localhost`, in 127.0.0.0/8 (RFC 1122) or `[::1]` (RFC 4291)."""
+    host = registry[1 : registry.rfind("]")] if registry.startswith("[") else registry.partition(":")[0]
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _port(registry: str) -> int | None:
+    port = registry.rpartition(":")[2]
+    return int(port) if port.isdigit() else None

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC
 
 from pipeline.rules.checkout import Commit
-from pipeline.rules.image_name import GitHubRepository, ImageName
+from pipeline.rules.github_origin import GitHubRepository
+from pipeline.rules.image_name import ImageName
 from pipeline.rules.tagging import TagPlan
 
 PREFIX = "org.opencontainers.image."
@@ -55,7 +56,6 @@ def oci_labels(
         Label names and values, sorted by name so that equal inputs make equal images. A label whose value is not
         known is left out: a licence that nobody stated is not made up.
     """
-    name = image.repository.rpartition("/")[2]
     source = repository.url if repository is not None else _public_url(origin)
     labels = {
         REVISION: commit.sha,
@@ -63,8 +63,8 @@ def oci_labels(
         CREATED: None if commit.time is None else commit.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         SOURCE: source,
         URL: repository.commit_url(commit.sha) if repository is not None else source,
-        TITLE: name,
-        DESCRIPTION: f"The image of {name}.",
+        TITLE: image.name,
+        DESCRIPTION: f"The image of {image.name}.",
     }
     return {
         key: value

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.rules.checkout import Checkout, Commit, effective_commit, effective_ref
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, SourceMismatchError
-from pipeline.rules.image_name import GitHubRepository, ImageName, github_repository, image_name
+from pipeline.rules.github_origin import GitHubRepository, github_repository
+from pipeline.rules.image_name import ImageName, image_name
 from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
 from pipeline.rules.tagging import LatestPolicy, TagPlan, plan_dirty, plan_tags
@@ -104,7 +105,7 @@ class RunPlan(BaseModel):
             ImageNameError: Nobody said whose image it is, and it would leave this machine.
         """
         if not self.owner_known and not self.image.is_loopback:
-            msg = f"Nothing says who {self.image.repository.rpartition('/')[2]} belongs to on {self.image.registry}."
+            msg = f"Nothing says who {self.image.name} belongs to on {self.image.registry}."
             raise ImageNameError(msg, hint="Give --owner, or set the remote `origin` to the repository on GitHub.")
         return self
 

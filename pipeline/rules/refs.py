@@ -12,6 +12,7 @@ from typing import Literal, NewType
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.rules.errors import RefError
+from pipeline.rules.text import quoted
 
 CommitSha = NewType("CommitSha", str)
 """A full commit name: 40 hexadecimal digits in lower case."""
@@ -30,7 +31,7 @@ _VERSION = re.compile(
     rf"(?:-(?P<prerelease>{_PRERELEASE_PART}(?:\.{_PRERELEASE_PART})*))?"
     r"(?:\+(?P<build>[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?"
 )
-_SHOWN_LENGTH = 80
+_LONGEST_NUMBER = 80
 
 _PUBLISHABLE = "Publishable are refs/heads/<branch> and refs/tags/vX.Y.Z, also with -<prerelease> or +<build>."
 
@@ -103,22 +104,22 @@ def parse_ref(full_name: str) -> PublishableRef:
         RefError: It is not a branch and not a version tag.
     """
     if _CONTROL.search(full_name):
-        msg = f"The ref {shown(full_name)} has control characters, which no git ref can have."
+        msg = f"The ref {quoted(full_name)} has control characters, which no git ref can have."
         raise RefError(msg, hint=_PUBLISHABLE)
     if _NO_TEXT.search(full_name):
-        msg = f"The ref {shown(full_name)} is not UTF-8."
+        msg = f"The ref {quoted(full_name)} is not UTF-8."
         raise RefError(msg, hint=_PUBLISHABLE)
     if branch := _after(BRANCHES, full_name):
         return BranchRef(full_name=full_name, name=branch)
     if tag := _after(TAGS, full_name):
         version = parse_version(tag)
         if version is None:
-            msg = f"The tag {shown(tag)} is not a version such as v1.2.3 or v1.2.3-rc.1."
+            msg = f"The tag {quoted(tag)} is not a version such as v1.2.3 or v1.2.3-rc.1."
             raise RefError(msg, hint=_PUBLISHABLE)
         return VersionRef(full_name=full_name, version=version)
-    msg = f"The ref {shown(full_name)} cannot be published." if full_name else "The ref is empty."
+    msg = f"The ref {quoted(full_name)} cannot be published." if full_name else "The ref is empty."
     meant = f"refs/{'heads' if parse_version(full_name) is None else 'tags'}/{full_name}"
-    guess = "" if "/" in full_name or not full_name else f"Did you mean {shown(meant)}? "
+    guess = "" if "/" in full_name or not full_name else f"Did you mean {quoted(meant)}? "
     raise RefError(msg, hint=guess + _PUBLISHABLE)
 
 
@@ -128,7 +129,7 @@ def parse_version(tag: str) -> Version | None:
     if match is None:
         return None
     major, minor, patch = match["major"], match["minor"], match["patch"]
-    if max(map(len, (major, minor, patch))) > _SHOWN_LENGTH:
+    if max(map(len, (major, minor, patch))) > _LONGEST_NUMBER:
         return None  # no image tag could hold it, and Python refuses to convert thousands of digits
     return Version(
         major=int(major),
@@ -146,7 +147,7 @@ def parse_commit(sha: str) -> CommitSha:
         RefError: It is not 40 hexadecimal digits.
     """
     if not is_commit(sha):
-        msg = f"The commit {shown(sha)} is not a full one: {len(sha)} characters instead of 40 hex digits."
+        msg = f"The commit {quoted(sha)} is not a full one: {len(sha)} characters instead of 40 hex digits."
         raise RefError(msg, hint="Give the whole commit, as `git rev-parse HEAD` prints it.")
     return CommitSha(sha.lower())
 
@@ -159,12 +160,6 @@ def is_commit(text: str) -> bool:
 def short_sha(commit: CommitSha) -> str:
     """Return the first seven digits, the length that every tag and title uses."""
     return commit[:SHORT_SHA_LENGTH]
-
-
-def shown(text: str) -> str:
-    """Quote a text from outside for a message: escaped, on one line and cut to a readable length."""
-    cut = text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"
-    return ascii(cut) if _CONTROL.search(cut) or not cut.isprintable() else repr(cut)
 
 
 def _after(prefix: str, full_name: str) -> str:

@@ -25,8 +25,8 @@ from pipeline.rules.refs import (
     parse_ref,
     parse_version,
     short_sha,
-    shown,
 )
+from pipeline.rules.text import quoted
 
 LATEST = "latest"
 _LONGEST_TAG = 128
@@ -182,7 +182,7 @@ def _tags_of(parsed: PublishableRef, latest: LatestPolicy) -> tuple[PlannedTag, 
         case VersionRef(version=version):
             tag = version_tag(version)
             if TAG.fullmatch(tag) is None:
-                msg = f"The version {shown(str(version))} is longer than the 128 characters of an image tag."
+                msg = f"The version {quoted(str(version))} is longer than the 128 characters of an image tag."
                 raise RefError(msg, hint="Tag the commit with a shorter version.")
             release = PlannedTag(name=tag, kind=TagKind.VERSION)
             if version.is_stable and latest is not LatestPolicy.NEVER:

@@ -1,4 +1,4 @@
-"""What a command or an engine wrote, cut down so that it fits a message: no terminal codes, one line, bounded.
+"""Texts from outside, made fit for a message: quoted or on one line, without terminal codes, cut to a readable length.
 
 Pure.
 """
@@ -9,8 +9,15 @@ import re
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
-_SHOWN_LINES = 3
+_LINES = 3
 _LONGEST_LINE = 300
+_LONGEST_QUOTE = 80
+
+
+def quoted(text: str) -> str:
+    """Quote a text for a message: escaped, on one line and cut to a readable length."""
+    cut = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
+    return repr(cut) if cut.isprintable() else ascii(cut)
 
 
 def without_terminal_codes(text: str) -> str:
@@ -18,7 +25,7 @@ def without_terminal_codes(text: str) -> str:
     return _ANSI.sub("", text)
 
 
-def last_lines(output: str, count: int = _SHOWN_LINES) -> str:
+def last_lines(output: str, count: int = _LINES) -> str:
     """Return the last lines of a command's output that say something, on one line.
 
     Args:

@@ -20,10 +20,9 @@ LAYERS = (
     ("rules.labels", "rules.report"),
     ("rules.tagging", "rules.checkout"),
     ("registry.manifests",),
-    ("rules.image_name",),
-    ("rules.refs",),
+    ("rules.image_name", "rules.platforms", "rules.refs"),
     ("registry.retry",),
-    ("rules.errors", "concurrency", "rules.text", "rules.runtime_checks"),
+    ("rules.errors", "rules.text", "rules.github_origin", "rules.runtime_checks", "concurrency"),
 )
 # Where a module of one layer needs its neighbour.
 WITHIN_A_LAYER = {("engine.verification", "engine.builder")}

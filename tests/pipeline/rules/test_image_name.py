@@ -1,13 +1,18 @@
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.rules.errors import ImageNameError
-from pipeline.rules.image_name import DIGEST, TAG, GitHubRepository, github_repository, image_name, is_loopback
+from pipeline.rules.image_name import (
+    DIGEST,
+    TAG,
+    Reference,
+    image_name,
+    is_loopback,
+    parse_reference,
+)
 from tests.pipeline.strategies import anything
 
 
@@ -30,6 +35,11 @@ def test_an_image_name_is_put_together(registry: str, owner: str, name: str, exp
     assert image.at("sha256:00") == f"{expected}@sha256:00"
 
 
+def test_owner_and_name_are_the_first_and_the_last_part() -> None:
+    image = image_name("registry.example.com", "Group/team", "app")
+    assert (image.owner, image.name) == ("group", "app")
+
+
 @pytest.mark.parametrize(
     "registry",
     [
@@ -47,7 +57,7 @@ def test_an_image_name_is_put_together(registry: str, owner: str, name: str, exp
     ],
 )
 def test_a_registry_is_a_host_with_an_optional_port(registry: str) -> None:
-    with pytest.raises(ImageNameError, match="host name"):
+    with pytest.raises(ImageNameError, match="Invalid registry"):
         image_name(registry, "a", "b")
 
 
@@ -61,7 +71,7 @@ def test_a_registry_that_container_tools_take_for_a_folder_of_docker_hub_is_refu
     "name", ["", "UPPER", "a b", "-a", "a-", "a..b", "a___b", "a/../b", "a:b", "a@b", "é", "a" * 255]
 )
 def test_a_name_is_in_the_grammar_of_repositories(name: str) -> None:
-    with pytest.raises(ImageNameError, match="image name"):
+    with pytest.raises(ImageNameError, match="Invalid image name"):
         image_name("ghcr.io", "owner", name)
 
 
@@ -83,12 +93,15 @@ def test_every_text_is_an_image_name_or_an_error(registry: str, owner: str, name
         ("localhost:5001", True),
         ("LOCALHOST:1", True),
         ("127.0.0.1:80", True),
+        ("127.0.0.2", True),
+        ("127.255.255.254:5001", True),
         ("[::1]:5001", True),
         ("[::1]", True),
         ("ghcr.io", False),
         ("localhost.example.com", False),
         ("127.0.0.1.example.com:80", False),
         ("[::2]:80", False),
+        ("128.0.0.1:80", False),
     ],
 )
 def test_plain_http_is_for_this_machine_alone(registry: str, *, loopback: bool) -> None:
@@ -96,66 +109,58 @@ def test_plain_http_is_for_this_machine_alone(registry: str, *, loopback: bool) 
     assert image_name(registry, "a", "b").is_loopback is loopback
 
 
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "https://github.com/LinkRadar/link_radar.rb",
-        "https://github.com/LinkRadar/link_radar.rb.git",
-        "https://github.com/LinkRadar/link_radar.rb/",
-        "https://github.com/LinkRadar/link_radar.rb.git/",
-        "http://github.com/LinkRadar/link_radar.rb.git",
-        "https://user:password@github.com/LinkRadar/link_radar.rb.git",
-        "https://x-access-token:ghs_secret@github.com/LinkRadar/link_radar.rb",
-        "https://GitHub.com/LinkRadar/link_radar.rb",
-        "git@github.com:LinkRadar/link_radar.rb",
-        "git@github.com:LinkRadar/link_radar.rb.git",
-        "github.com:LinkRadar/link_radar.rb.git",
-        "ssh://git@github.com/LinkRadar/link_radar.rb.git",
-        "ssh://git@github.com:22/LinkRadar/link_radar.rb.git",
-        "ssh://git@ssh.github.com:443/LinkRadar/link_radar.rb.git",
-        "git://github.com/LinkRadar/link_radar.rb.git",
-        " https://github.com/LinkRadar/link_radar.rb.git\n",
-    ],
-)
-def test_an_origin_on_github_names_its_repository(origin: str) -> None:
-    repository = github_repository(origin)
-    assert repository == GitHubRepository(owner="LinkRadar", name="link_radar.rb")
-    assert repository.url == "https://github.com/LinkRadar/link_radar.rb"
-    assert repository.commit_url("abc") == "https://github.com/LinkRadar/link_radar.rb/commit/abc"
-
-
-def test_an_owner_of_an_enterprise_may_have_an_underscore() -> None:
-    assert github_repository("git@github.com:mona_corp/app.git") == GitHubRepository(owner="mona_corp", name="app")
-
-
-@pytest.mark.parametrize(
-    "origin",
-    [
-        None,
-        "",
-        "https://gitlab.com/a/b.git",
-        "https://github.com.example.com/a/b",
-        "https://example.com/github.com/a/b",
-        "https://github.com/a",
-        "https://github.com/a/b/c",
-        "https://notgithub.com/a/b",
-        "https://evil@example.com/github.com/a/b",
-        "/srv/git/github.com/a/b.git",
-        "../b.git",
-        "https://github.com/a/b?c=d",
-        "https://github.com/a/b#c",
-    ],
-)
-def test_any_other_origin_is_not_on_github(origin: str | None) -> None:
-    assert github_repository(origin) is None
-
-
-@given(anything)
-def test_every_origin_gives_a_repository_or_none(origin: str) -> None:
-    repository = github_repository(f"https://github.com/{origin}")
-    assert repository is None or re.fullmatch(r"https://github\.com/[\w-]+/[\w.-]+", repository.url, re.ASCII)
-
-
 @given(st.from_regex(TAG, fullmatch=True))
 def test_tags_and_digests_are_never_mistaken_for_each_other(tag: str) -> None:
     assert DIGEST.fullmatch(tag) is None
+
+
+HEX = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("debian", "docker.io/library/debian:latest"),
+        ("debian:12", "docker.io/library/debian:12"),
+        ("library/debian", "docker.io/library/debian:latest"),
+        ("owner/app", "docker.io/owner/app:latest"),
+        ("docker.io/debian", "docker.io/library/debian:latest"),
+        ("index.docker.io/debian", "docker.io/library/debian:latest"),
+        ("localhost/app", "localhost/app:latest"),
+        ("localhost:5001/a/b_c.d--e", "localhost:5001/a/b_c.d--e:latest"),
+        ("host:5000/app", "host:5000/app:latest"),
+        ("[::1]:5001/app:1", "[::1]:5001/app:1"),
+        ("ghcr.io/owner/group/app:v1", "ghcr.io/owner/group/app:v1"),
+        ("debian:5001", "docker.io/library/debian:5001"),
+        (f"debian@sha256:{HEX}", f"docker.io/library/debian@sha256:{HEX}"),
+        (f"host:5000/app:1@sha256:{HEX}", f"host:5000/app:1@sha256:{HEX}"),
+        (f"app@sha512:{HEX}{HEX}", f"docker.io/library/app@sha512:{HEX}{HEX}"),
+    ],
+)
+def test_a_reference_is_read_as_docker_reads_it(text: str, full: str) -> None:
+    reference = parse_reference(text)
+    assert str(reference) == full
+    assert parse_reference(full) == reference
+
+
+def test_the_parts_of_a_reference_stand_apart() -> None:
+    digest = f"sha256:{HEX}"
+    assert parse_reference(f"127.0.0.2:5001/a/b:c@{digest}") == Reference("127.0.0.2:5001", "a/b", "c", digest)
+    assert parse_reference(f"a/b@{digest}") == Reference("docker.io", "a/b", None, digest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "Debian", "UPPER/app", "a b", "-a", "a:", "a:.x", "a:b:c", "a//b", "/a", "a/", "$A", "häuser", "a\n"],
+        *["a@", "a@sha256:12", f"a@sha256:{HEX.upper()}", f"a@md5:{HEX[:32]}", "https://ghcr.io/a/b", "a" * 256],
+    ],
+)
+def test_any_other_text_is_not_a_reference(text: str) -> None:
+    assert parse_reference(text) is None
+
+
+@given(anything)
+def test_a_full_reference_is_read_as_itself(text: str) -> None:
+    reference = parse_reference(text)
+    assert reference is None or parse_reference(str(reference)) == reference

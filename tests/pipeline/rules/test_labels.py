@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from pipeline.rules.checkout import Commit
-from pipeline.rules.image_name import GitHubRepository
+from pipeline.rules.github_origin import GitHubRepository
 from pipeline.rules.labels import oci_labels
 from pipeline.rules.tagging import plan_tags
 from tests.pipeline.samples import BRANCH, IMAGE, SHA, TIME, commit

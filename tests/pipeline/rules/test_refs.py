@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.rules.errors import RefError
-from pipeline.rules.refs import BranchRef, Version, VersionRef, parse_commit, parse_ref, parse_version, short_sha, shown
+from pipeline.rules.refs import BranchRef, Version, VersionRef, parse_commit, parse_ref, parse_version, short_sha
 from tests.pipeline.samples import SHA
 from tests.pipeline.strategies import anything, commits, refs, versions
 
@@ -187,10 +187,3 @@ def test_every_text_is_a_commit_or_an_error_on_one_line(text: str) -> None:
     with pytest.raises(RefError) as caught:
         parse_commit(text)
     assert caught.value.message.isprintable()
-
-
-@given(anything)
-def test_a_shown_text_is_short_and_printable(text: str) -> None:
-    assert shown(text).isprintable()
-    assert shown(text).encode()
-    assert len(shown(text)) < 900

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from pipeline.rules.text import last_lines, one_line
+from pipeline.rules.text import last_lines, one_line, quoted
 from tests.pipeline.strategies import anything
 
 
@@ -26,3 +26,10 @@ def test_what_is_long_is_cut() -> None:
 def test_nothing_that_a_terminal_would_obey_is_left(text: str) -> None:
     for shown in (one_line(text), last_lines(text)):
         assert not [letter for letter in shown if ord(letter) < 0x20 or 0x7F <= ord(letter) < 0xA0]
+
+
+@given(anything)
+def test_a_quoted_text_is_short_and_printable(text: str) -> None:
+    assert quoted(text).isprintable()
+    assert quoted(text).encode()
+    assert len(quoted(text)) < 900

@@ -1,0 +1,68 @@
+"""Platforms: an operating system and a processor architecture, named as images name them.
+
+Pure. The names are Go's GOOS and GOARCH (OCI image specification, "Image Index", `platform`).
+"""
+
+from __future__ import annotations
+
+import platform as host
+import re
+from dataclasses import dataclass
+
+from pipeline.rules.errors import UsageError
+from pipeline.rules.text import quoted
+
+_PLATFORM = re.compile(r"(?P<system>[a-z]+)/(?P<architecture>[a-z0-9]+)(?:/(?P<variant>v[0-9]+))?")
+_BY_MACHINE = {
+    "x86_64": "amd64",
+    "amd64": "amd64",
+    "aarch64": "arm64",
+    "arm64": "arm64",
+    "armv7l": "arm/v7",
+    "armv6l": "arm/v6",
+    "i686": "386",
+    "i386": "386",
+}
+"""What `uname -m` prints, and the architecture that it stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What an image runs on.
+
+    Attributes:
+        system: The operating system, such as `linux`.
+        architecture: The processor architecture, such as `amd64`.
+        variant: The architecture's variant, such as `v7`; empty if there is none.
+    """
+
+    system: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.system, self.architecture, self.variant) if part)
+
+    def matches(self, other: Platform) -> bool:
+        """Return whether two platforms have the same system and architecture; variants are not compared."""
+        return (self.system, self.architecture) == (other.system, other.architecture)
+
+
+def parse_platform(text: str) -> Platform:
+    """Read a platform such as `linux/amd64` or `linux/arm/v7`.
+
+    Raises:
+        UsageError: It is not a valid platform.
+    """
+    match = _PLATFORM.fullmatch(text)
+    if match is None:
+        msg = f"Invalid platform {quoted(text)}: expected os/architecture, such as linux/amd64."
+        raise UsageError(msg)
+    return Platform(match["system"], match["architecture"], match["variant"] or "")
+
+
+def host_platform() -> Platform:
+    """Return the platform of Linux containers on this host's processor, such as `linux/amd64`."""
+    machine = host.machine().lower()
+    architecture, _, variant = _BY_MACHINE.get(machine, machine).partition("/")
+    return Platform("linux", architecture, variant)
