@@ -11,7 +11,7 @@ import typer
 
 from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import RunSettings
-from ci.system.secret_source import parse_secret_source
+from ci.system.secret_source import SecretSource, SecretSourceError, parse_secret_source
 from pipeline.rules.errors import UsageError
 from pipeline.rules.planning import RunRequest
 from pipeline.rules.runtime_checks import Expectation
@@ -118,9 +118,17 @@ def run_settings(
         dockerfile=dockerfile,
         platform=platform,
         username=username,
-        token=None if token is None else parse_secret_source(token),
+        token=None if token is None else _token_source(token),
         engine=engine,
     )
+
+
+def _token_source(text: str) -> SecretSource:
+    try:
+        return parse_secret_source(text)
+    except SecretSourceError as error:
+        msg = f"--token: {error.message}"
+        raise UsageError(msg, hint=error.hint) from None
 
 
 def expectation(command: str, path: str, port: int) -> Expectation:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ci.local.engine_choice import EngineChoice
 from ci.local.git_checkout import read_host_checkout
 from ci.local.host_engine import HostBuilder, HostEngine, RunProgress
-from ci.system.secret_source import SecretKind, SecretSource
+from ci.system.secret_source import SecretKind, SecretSource, SecretSourceError
 from pipeline.progress import Steps
 from pipeline.publishing import Target
 from pipeline.registry.credentials import Credentials
@@ -107,7 +107,10 @@ class RunSettings:
         if token is None:
             return None
         username = self.username or plan.image.owner
-        return Credentials(username=username, password=await token.read())
+        try:
+            return Credentials(username=username, password=await token.read_token())
+        except SecretSourceError as error:
+            raise UsageError(error.message, hint=error.hint) from None
 
 
 @dataclass(frozen=True, slots=True)
