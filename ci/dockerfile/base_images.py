@@ -1,4 +1,8 @@
-"""Which images a Dockerfile starts from: read from its text, nothing is asked of any registry."""
+"""The images that a Dockerfile starts from, read from its text; no registry is asked.
+
+Pure. `ARG` before the first `FROM` is expanded as in https://docs.docker.com/reference/dockerfile/ ("Understand how
+ARG and FROM interact", "Environment replacement").
+"""
 
 from __future__ import annotations
 
@@ -6,95 +10,63 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ci.local_registry.architecture import host_architecture
-from ci.local_registry.settings import HUB
+from ci.dockerfile.reader import read_instructions
+from pipeline.rules.image_name import Reference, parse_reference
+from pipeline.rules.platforms import host_platform
 
-_DIRECTIVE = re.compile(r"^#\s*(\w+)\s*=\s*(\S+)\s*$")
-_HEREDOC = re.compile(r"<<-?(['\"]?)(\w+)\1")
 _FLAG = re.compile(r"^--([a-z-]+)=(\S+)\s*")
 _ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*))?\})")
-# The grammar of https://github.com/distribution/reference, without what only very old registries take.
-_REFERENCE = re.compile(
-    r"(?P<name>(?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::\d+)?/)?"
-    r"[a-z0-9]+(?:(?:\.|__?|-+|/)[a-z0-9]+)*)"
-    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>[a-z0-9]+:[0-9a-f]{32,}))?",
-    re.ASCII,
-)
+_NO_IMAGE = "scratch"
 
 
 @dataclass(frozen=True, slots=True)
-class BaseImage:
-    """An image that a build starts from, written out in full.
+class BaseImage(Reference):
+    """An image that a build starts from.
 
     Attributes:
-        domain: The registry, `docker.io` where none was named.
-        repository: The path there; `library/…` for the Hub's official images.
-        tag: The tag; `latest` where neither a tag nor a digest was named, empty with a digest alone.
-        digest: `sha256:…` when it is pinned, or empty.
-        platform: What `--platform` asks for, or empty.
+        platform: The value of `--platform`, or empty.
     """
 
-    domain: str
-    repository: str
-    tag: str
-    digest: str = ""
     platform: str = ""
-
-    def __str__(self) -> str:
-        tag = f":{self.tag}" if self.tag else ""
-        digest = f"@{self.digest}" if self.digest else ""
-        return f"{self.domain}/{self.repository}{tag}{digest}"
 
     @property
     def version(self) -> str:
-        """What a registry is asked for: the digest when it is pinned, the tag otherwise."""
-        return self.digest or self.tag
+        """The digest if the image is pinned, else the tag."""
+        return self.digest or self.tag or ""
 
 
-def parse_base_image(reference: str, *, platform: str = "") -> BaseImage | None:
-    """Return an image reference written out in full; None when it is not one."""
-    found = _REFERENCE.fullmatch(reference)
-    if found is None:
-        return None
-    name, tag, digest = found["name"], found["tag"] or "", found["digest"] or ""
-    first, slash, rest = name.partition("/")
-    if not slash or not ("." in first or ":" in first or first == "localhost"):
-        first, rest = HUB, name
-    if first == f"index.{HUB}":
-        first = HUB
-    if first == HUB and "/" not in rest:
-        rest = f"library/{rest}"
-    return BaseImage(first, rest, tag or ("" if digest else "latest"), digest, platform)
+def parse_base_image(text: str, *, platform: str = "") -> BaseImage | None:
+    """Return the image that a reference in a Dockerfile refers to, or None if it is not a valid reference."""
+    found = parse_reference(text)
+    return None if found is None else BaseImage(found.registry, found.repository, found.tag, found.digest, platform)
 
 
 def base_images(dockerfile_text: str, *, build_args: Mapping[str, str] | None = None) -> tuple[BaseImage, ...]:
     """Return the images that a Dockerfile takes from registries, each once, in the order of their first use.
 
-    They are what `FROM`, `COPY --from=` and `RUN --mount=…,from=` name, without earlier stages and `scratch`.
-    Total: what cannot be read as an image is left out, for the builder to complain about.
+    These are the images in `FROM`, `COPY --from=` and `RUN --mount=…,from=`, without earlier stages and `scratch`. An
+    invalid reference is left out, for the builder to report.
 
     Args:
         dockerfile_text: The Dockerfile.
-        build_args: Values given to the build; each overrules the default of an `ARG` that stands before `FROM`.
+        build_args: Build arguments; each overrides the default of an `ARG` before the first `FROM`.
     """
     scope = _automatic_arguments()
     stages: set[str] = set()
     count = 0
     found: dict[BaseImage, None] = {}
-    for keyword, rest in _instructions(dockerfile_text):
-        match keyword:
+    for each in read_instructions(dockerfile_text):
+        match each.keyword:
             case "ARG" if count == 0:
-                _declare(rest, scope, build_args or {})
+                _declare(each.rest, scope, build_args or {})
             case "FROM":
-                name, platform, stage = _read_from(rest, scope)
-                wanted = [(name, platform)]
-                wanted = [] if name.lower() in stages else wanted
+                name, platform, stage = _read_from(each.rest, scope)
+                _collect([] if name.lower() in stages else [(name, platform)], found)
                 count += 1
                 stages |= {str(count - 1), stage.lower()} - {""}
-                _collect(wanted, found)
             case "COPY" | "ADD" | "RUN":
-                _collect([(name, "") for name in _other_sources(rest) if name.lower() not in stages], found)
+                _collect([(name, "") for name in _other_sources(each.rest) if name.lower() not in stages], found)
             case _:
                 continue
     return tuple(found)
@@ -103,13 +75,13 @@ def base_images(dockerfile_text: str, *, build_args: Mapping[str, str] | None = 
 def _collect(wanted: list[tuple[str, str]], found: dict[BaseImage, None]) -> None:
     for name, platform in wanted:
         image = parse_base_image(name, platform=platform)
-        if image is not None and name.lower() != "scratch":
+        if image is not None and name.lower() != _NO_IMAGE:
             found[image] = None
 
 
 def _automatic_arguments() -> dict[str, str]:
-    architecture = host_architecture()
-    parts = {"PLATFORM": f"linux/{architecture}", "OS": "linux", "ARCH": architecture, "VARIANT": ""}
+    host = host_platform()
+    parts = {"PLATFORM": str(host), "OS": host.system, "ARCH": host.architecture, "VARIANT": host.variant}
     return {f"{side}{part}": value for side in ("BUILD", "TARGET") for part, value in parts.items()}
 
 
@@ -157,35 +129,3 @@ def _expand(text: str, scope: Mapping[str, str]) -> str:
 
 def _unquote(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
-
-
-def _instructions(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each instruction's keyword in upper case and the rest of it on one line."""
-    lines = iter(text.removeprefix("\ufeff").splitlines())
-    escape, directives, parts = "\\", True, list[str]()
-    for line in lines:
-        stripped = line.strip()
-        if stripped.startswith("#") or not stripped:
-            directive = _DIRECTIVE.match(stripped) if directives else None
-            directives = directive is not None
-            if directive is not None and directive[1].lower() == "escape" and directive[2] in {"\\", "`"}:
-                escape = directive[2]
-            continue
-        directives = False
-        parts.append(stripped.removesuffix(escape))
-        if stripped.endswith(escape):
-            continue
-        yield from _instruction(parts, lines)
-        parts = []
-    yield from _instruction(parts, lines)
-
-
-def _instruction(parts: list[str], lines: Iterator[str]) -> Iterator[tuple[str, str]]:
-    keyword, _, rest = " ".join(parts).strip().partition(" ")
-    keyword = keyword.upper()
-    if keyword in {"RUN", "COPY", "ADD"}:
-        for found in _HEREDOC.finditer(rest):
-            while (line := next(lines, None)) is not None and line.strip("\t") != found[2]:
-                continue
-    if keyword:
-        yield keyword, rest.strip()

@@ -25,7 +25,7 @@ from pipeline.rules.runtime_checks import Expectation, Verified
 from pipeline.rules.text import last_lines
 
 if TYPE_CHECKING:
-    from ci.engine.protocol.events import Event
+    from ci.engine.events import Event
     from pipeline.engine.builder import DaggerBuilder, EngineAccess, Source
 
 _HTTPS_PORT = 443
@@ -81,8 +81,7 @@ class HostEngine:
             mirrors: list[Mirror] = []
             if kind is EngineKind.EMBEDDED:
                 require_root()
-                found = await prepare_base_images(self.source / self.dockerfile, self.progress.notice)
-                mirrors = [Mirror(registry=mirror.prefix, location=mirror.location) for mirror in found]
+                mirrors = await prepare_base_images(self.source / self.dockerfile, self.progress.notice)
             await self.stack.enter_async_context(open_session(kind, self.progress.engine_event, mirrors))
             self._kind = kind
         return self._kind

@@ -1,32 +1,23 @@
 """A registry of this machine, for where there is none: Debian's docker-registry on the loopback address."""
 
 from ci.local_registry.access_log import Request, read_access_log
-from ci.local_registry.base_images import BaseImage, base_images
 from ci.local_registry.seeding import Notice, Seeding, hub_answers, seed
 from ci.local_registry.server import down, running_registry, status, up
 from ci.local_registry.settings import (
     DEFAULT_PORT,
-    HUB,
-    Mirror,
     RegistrySettings,
     RegistryStatus,
-    hub_mirror,
 )
 
 __all__ = [
     "DEFAULT_PORT",
-    "HUB",
-    "BaseImage",
-    "Mirror",
     "Notice",
     "RegistrySettings",
     "RegistryStatus",
     "Request",
     "Seeding",
-    "base_images",
     "down",
     "hub_answers",
-    "hub_mirror",
     "read_access_log",
     "running_registry",
     "seed",

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from ci.local_registry.architecture import host_architecture
+from pipeline.rules.platforms import host_platform
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -83,7 +83,7 @@ def image_config(layer: Layer, *, created: int, made_by: str) -> bytes:
     date = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return _canonical(
         {
-            "architecture": host_architecture(),
+            "architecture": host_platform().architecture,
             "config": {"Cmd": ["bash"], "Env": [f"PATH={_PATH}"]},
             "created": date,
             "history": [{"created": date, "created_by": made_by}],

@@ -13,7 +13,7 @@ import anyio
 import httpx
 from anyio import to_thread
 
-from ci.local_registry.base_images import BaseImage
+from ci.dockerfile.base_images import BaseImage
 from ci.local_registry.debian import EPOCH, DebianBase, debian_base, make_root_filesystem
 from ci.local_registry.image import (
     MANIFEST_TYPE,
@@ -24,8 +24,9 @@ from ci.local_registry.image import (
     sha256_digest,
 )
 from ci.local_registry.locks import exclusive_lock
-from ci.local_registry.settings import HUB, RegistrySettings
+from ci.local_registry.settings import RegistrySettings
 from pipeline.rules.errors import EngineError, RegistryError
+from pipeline.rules.image_name import HUB
 
 HUB_URL = "https://registry-1.docker.io"
 """Where Docker Hub's images are served."""
@@ -134,7 +135,7 @@ def _local_name(image: BaseImage, settings: RegistrySettings) -> str:
 
 
 async def _find(client: httpx.AsyncClient, image: BaseImage) -> Seeding:
-    if image.domain != HUB:
+    if image.registry != HUB:
         return Seeding.ELSEWHERE
     address = f"/v2/{HUB}/{image.repository}/manifests/{image.version}"
     response = await _request(client, "HEAD", address, headers={"Accept": ", ".join(_INDEX_TYPES)})

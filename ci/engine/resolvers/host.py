@@ -1,4 +1,4 @@
-"""Services of the caller's machine: what a container needs to reach a registry there."""
+"""Fields of `Host` and `Service`: directories of the host, and ports that the host reaches."""
 
 from __future__ import annotations
 
@@ -8,43 +8,50 @@ from dataclasses import dataclass
 import anyio
 
 from ci.engine.errors import NotServedError, QueryFailedError
-from ci.engine.protocol.descriptions import Call, literal
-from ci.engine.protocol.resolver_table import OPERATIONS
-from ci.engine.protocol.session import Session
+from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.session import Session
+from ci.engine.store.snapshots import Snapshot
 
-_CONNECT_LIMIT = 10.0
+_CONNECT_SECONDS = 10.0
+
+
+@RESOLVERS.field("Host.directory")
+async def directory(
+    session: Session, _host: None, *, path: str, exclude: list[str], include: list[str], nonce: str = ""
+) -> Snapshot:
+    """Capture a directory as it is now; with `noCache` each call has a `nonce` of its own."""
+    del nonce
+    async with session.step(f"read {path}"):
+        return await session.snapshots.capture(session.on_host(path), include=include, exclude=exclude)
 
 
 @dataclass(frozen=True, slots=True)
 class HostService:
-    """Ports of a host that the caller's machine reaches.
+    """Ports of a machine that the host reaches.
 
     Attributes:
-        host: Its name.
-        ports: The port there by the port that the service shows.
+        host: The machine's name.
+        ports: The port of the machine by the port of the service.
     """
 
     host: str
     ports: Mapping[int, int]
 
     def backend(self, frontend: int) -> str:
-        """Return where a port of the service really is, as `host:port`.
+        """Return where a port of the service is, as `host:port`.
 
         Raises:
-            QueryFailedError: The service has no such port.
+            QueryFailedError: The service does not have the port.
         """
         if frontend not in self.ports:
-            shown = ", ".join(map(str, self.ports))
-            msg = f"the service has no port {frontend}, only {shown}: address it as localhost:<the service's port>"
+            known = ", ".join(map(str, self.ports))
+            msg = f"the service has no port {frontend}, only {known}: use localhost:PORT with a port of the service"
             raise QueryFailedError(msg)
         return f"{self.host}:{self.ports[frontend]}"
 
 
-@OPERATIONS.serves("Host.service")
-async def host_service(
-    _session: Session, _host: None, *, ports: Sequence[Mapping[str, object]], host: str
-) -> HostService:
-    """A service of the caller's machine."""
+@RESOLVERS.field("Host.service")
+async def service(_session: Session, _host: None, *, ports: Sequence[Mapping[str, object]], host: str) -> HostService:
     found: dict[int, int] = {}
     for port in ports:
         if port.get("protocol", "TCP") != "TCP":
@@ -55,12 +62,12 @@ async def host_service(
     return HostService(host, found)
 
 
-@OPERATIONS.serves("Service.start", "Service.sync")
+@RESOLVERS.field("Service.start")
 async def start(_session: Session, service: HostService) -> None:
-    """See that its ports answer."""
+    """Check that its ports accept connections."""
     for backend in service.ports.values():
         try:
-            with anyio.fail_after(_CONNECT_LIMIT):
+            with anyio.fail_after(_CONNECT_SECONDS):
                 stream = await anyio.connect_tcp(service.host, backend)
         except (OSError, TimeoutError) as e:
             msg = f"the service at {service.host}:{backend} does not answer: {str(e) or 'timed out'}"
@@ -68,26 +75,7 @@ async def start(_session: Session, service: HostService) -> None:
         await stream.aclose()
 
 
-@OPERATIONS.serves("Service.stop")
-async def stop(_session: Session, _service: HostService, *, kill: bool) -> None:
-    """Do nothing: the service is the caller's, and only a way to it was opened."""
-    del kill
-
-
-@OPERATIONS.serves("Service.hostname")
-async def hostname(_session: Session, service: HostService) -> str:
-    """Where it is reached."""
-    return service.host
-
-
-@OPERATIONS.serves("Service.endpoint")
+@RESOLVERS.field("Service.endpoint")
 async def endpoint(_session: Session, service: HostService, *, port: int | None = None, scheme: str) -> str:
-    """The address of a port, from where the caller is."""
     address = service.backend(port if port is not None else next(iter(service.ports)))
     return f"{scheme}://{address}" if scheme else address
-
-
-@OPERATIONS.serves("Service.ports")
-async def ports(_session: Session, service: HostService) -> list[Call]:
-    """Its ports."""
-    return [literal("Port", port=port, protocol="TCP", description=None) for port in service.ports]

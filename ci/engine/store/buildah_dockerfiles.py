@@ -1,82 +1,53 @@
-"""What has to be known of a Dockerfile before buildah reads it."""
+"""What buildah 1.28 requires of Dockerfiles: refusals, keys for its cache, the command of a failed step."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+from ci.dockerfile.reader import Instruction, read_instructions
 from ci.engine.errors import NotServedError, QueryFailedError
 
-_ESCAPE = re.compile(r"^#\s*escape\s*=\s*([\\`])\s*$", re.IGNORECASE)
-_DIRECTIVE = re.compile(r"^#\s*\w+\s*=.*$")
-_HEREDOC = re.compile(r"(?<!<)<<-?\s*([\"']?)[A-Za-z_]\w*\1")
 _SALT = "EMBEDDED_ENGINE_CACHE_KEY_"
 _SALT_DIGITS = 16
 _SALTED = re.compile(rf" {_SALT}[0-9a-f]{{{_SALT_DIGITS}}}(=1)?")
 _COUNTED = re.compile(r"^\|(\d+) ")
+_RUN_FLAGS = re.compile(r"^(--(mount|network|security)=\S+\s+)+")
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One instruction.
-
-    Attributes:
-        keyword: In capitals, `RUN`.
-        rest: What follows it, its lines joined.
-        first: The number of its first line, from 0.
-        last: The number of its last line.
-    """
-
-    keyword: str
-    rest: str
-    first: int
-    last: int
-
-
-def instructions(text: str) -> list[Instruction]:
-    """Read a Dockerfile's instructions, without comments.
+def check_dockerfile(found: Sequence[Instruction], path: str) -> None:
+    """Refuse a Dockerfile that buildah cannot build.
 
     Raises:
-        NotServedError: There is a heredoc, which buildah 1.28 does not know.
+        QueryFailedError: It has no FROM.
+        NotServedError: It has a heredoc.
     """
-    found = list(_read(text))
+    if not any(each.keyword == "FROM" for each in found):
+        msg = f"{path}: no build stage: there is no FROM" if found else f"{path}: file with no instructions"
+        raise QueryFailedError(msg)
     for each in found:
-        if each.keyword in {"RUN", "COPY", "ADD"} and _HEREDOC.search(each.rest):
-            what = f"a heredoc in a Dockerfile (line {each.first + 1}: {each.keyword} <<…)"
+        if each.heredocs:
+            what = f"a heredoc in a Dockerfile (line {each.first + 1}: {each.keyword} <<{each.heredocs[0]})"
             raise NotServedError(what)
-    return found
-
-
-def base_images(found: list[Instruction]) -> list[str]:
-    """Return the names in FROM and in COPY --from, as they are written; stages and variables among them."""
-    names: list[str] = []
-    for each in found:
-        words = each.rest.split()
-        if each.keyword == "FROM":
-            names += [word for word in words if not word.startswith("--")][:1]
-        elif each.keyword in {"COPY", "RUN"}:
-            names += re.findall(r"\bfrom=([^\s,]+)", each.rest)
-    return names
 
 
 def salted(text: str, arguments: Mapping[str, str]) -> str:
-    """Make a Dockerfile's steps others where the value of an argument that they use is another.
+    """Return a Dockerfile whose steps differ if the value of an argument that they use differs.
 
-    buildah 1.28 (issue 5501) looks steps up in its cache by their text, and of `ARG REV=1` it takes the name alone:
-    an `ENV REV=$REV` behind it keeps the value that it had at first. So behind an ARG that other steps than RUN use
-    there comes one more, whose name depends on the value of the first. RUN is looked up with the values themselves.
+    buildah 1.28 (issue 5501) caches a step by its text and the names of arguments, without their values: after
+    `ARG REV=1`, an `ENV REV=$REV` keeps its first value. So each ARG that a step other than RUN uses is followed by one
+    more, whose name depends on the value. RUN is cached by the values themselves.
 
     Args:
         text: The Dockerfile.
-        arguments: The build arguments' values by name.
+        arguments: The values of build arguments by name.
 
     Returns:
-        The Dockerfile to build; `unsalted` takes what was added out of the history of its image.
+        The Dockerfile to build; `unsalted` removes the addition from the history of its image.
     """
-    found = list(_read(text))
+    found = read_instructions(text)
     lines = text.split("\n")
     starts = [number for number, each in enumerate(found) if each.keyword == "FROM"]
     stages = found[starts[0] :] if starts else []
@@ -90,7 +61,7 @@ def salted(text: str, arguments: Mapping[str, str]) -> str:
 
 
 def unsalted(created_by: str) -> str:
-    """Return an entry of an image's history without what `salted` added; empty when it was nothing else."""
+    """Return an entry of an image's history without what `salted` added; empty if nothing is left."""
     if not (count := len(_SALTED.findall(created_by))):
         return created_by
     if "#(nop) ARG " in created_by:
@@ -99,12 +70,12 @@ def unsalted(created_by: str) -> str:
     return _COUNTED.sub(lambda arguments: f"|{left} " if (left := int(arguments[1]) - count) else "", clean)
 
 
-def run_command(found: list[Instruction], step: str) -> list[str]:
-    """Return the command of the RUN that a builder's message shows.
+def command_of_step(found: Sequence[Instruction], step: str) -> list[str]:
+    """Return the command of the RUN in a message of buildah.
 
     Args:
         found: The Dockerfile's instructions.
-        step: What the message shows after `RUN`: the text, or an exec form's words.
+        step: What follows `RUN` in the message: the text, or the words of an exec form.
     """
     for each in found:
         if each.keyword != "RUN" or not each.rest.startswith("["):
@@ -115,52 +86,9 @@ def run_command(found: list[Instruction], step: str) -> list[str]:
             continue
         if isinstance(words, list) and " ".join(map(str, words)) == step:
             return [str(word) for word in words]
-    return ["/bin/sh", "-c", re.sub(r"^(--(mount|network|security)=\S+\s+)+", "", step)]
+    return ["/bin/sh", "-c", _RUN_FLAGS.sub("", step)]
 
 
-def _is_used(name: str, found: list[Instruction]) -> bool:
+def _is_used(name: str, found: Sequence[Instruction]) -> bool:
     use = re.compile(rf"\$(?:{re.escape(name)}\b|\{{{re.escape(name)}\b)")
     return any(each.keyword not in {"RUN", "FROM"} and use.search(each.rest) for each in found)
-
-
-def _read(text: str) -> Iterator[Instruction]:
-    lines = text.split("\n")
-    escape = _escape_character(lines)
-    number = 0
-    while number < len(lines):
-        line = lines[number].strip()
-        if not line or line.startswith("#"):
-            number += 1
-            continue
-        first, parts = number, []
-        while True:
-            line = lines[number].strip()
-            if not line.startswith("#"):
-                parts.append(line.removesuffix(escape).rstrip() if line.endswith(escape) else line)
-            more = line.endswith(escape) or line.startswith("#") or (not line and bool(parts))
-            if not more or number + 1 >= len(lines):
-                break
-            number += 1
-        keyword, _, rest = " ".join(part for part in parts if part).partition(" ")
-        yield Instruction(keyword.upper(), rest.strip(), first, number)
-        number += 1
-
-
-def _escape_character(lines: list[str]) -> str:
-    for line in lines:
-        if found := _ESCAPE.match(line.strip()):
-            return found[1]
-        if not _DIRECTIVE.match(line.strip()):
-            break
-    return "\\"
-
-
-def check_dockerfile(found: list[Instruction], path: str) -> None:
-    """Refuse a Dockerfile without a base.
-
-    Raises:
-        QueryFailedError: There is no FROM.
-    """
-    if not any(each.keyword == "FROM" for each in found):
-        msg = f"{path}: file with no instructions" if not found else f"{path}: no build stage: there is no FROM"
-        raise QueryFailedError(msg)

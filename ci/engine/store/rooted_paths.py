@@ -1,33 +1,32 @@
-"""A mounted container's file system: paths in it, through its own links and never out of it."""
+"""Paths below a root: links are followed as in a chroot, so no path leads out of it."""
 
 from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from anyio import to_thread
-
-from ci.engine.errors import QueryFailedError
+from ci.engine.errors import SnapshotError
 
 _MOST_LINKS = 40
 
 
-def resolve_in(root: Path, path: str, *, follow_last: bool = True) -> Path:
-    """Return where a container's path is on disk, with links read as the container reads them.
+def resolve_below(root: Path, path: str) -> Path:
+    """Return where a path below a root is on disk; nothing needs to exist there.
+
+    `/` and the start of an absolute link are the root, and so is what is above it.
 
     Args:
-        root: Where its file system is mounted.
-        path: The path; nothing need be there.
-        follow_last: Follow its last part where that is a link.
+        root: The root, a directory of the host.
+        path: The path, relative to the root.
 
     Raises:
-        QueryFailedError: Links run in a circle.
+        SnapshotError: The path contains a NUL, or its links form a circle.
     """
-    left = [part for part in path.split("/") if part not in {"", "."}][::-1]
+    if "\0" in path:
+        msg = f"invalid path {path!r}: it contains a NUL"
+        raise SnapshotError(msg)
+    left = _parts(path)
     found: list[str] = []
     links = 0
     while left:
@@ -36,62 +35,19 @@ def resolve_in(root: Path, path: str, *, follow_last: bool = True) -> Path:
             del found[-1:]
             continue
         here = root.joinpath(*found, part)
-        if not here.is_symlink() or not (left or follow_last):
+        if not here.is_symlink():
             found.append(part)
             continue
         links += 1
         if links > _MOST_LINKS:
-            msg = f"{path}: too many levels of symbolic links"
-            raise QueryFailedError(msg)
+            msg = f"{path!r}: too many levels of symbolic links"
+            raise SnapshotError(msg)
         destination = os.fspath(here.readlink())
         if posixpath.isabs(destination):
             found.clear()
-        left += [inner for inner in destination.split("/") if inner not in {"", "."}][::-1]
+        left += _parts(destination)
     return root.joinpath(*found)
 
 
-async def make_folder(root: Path, path: str) -> None:
-    """Make a folder in a container, and those above it, where they are missing."""
-    await to_thread.run_sync(lambda: resolve_in(root, path).mkdir(parents=True, exist_ok=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Stubs:
-    """The empty files and folders that a builder makes so that something can be mounted on them.
-
-    Attributes:
-        missing: The paths on disk, outermost first, that were not there before.
-    """
-
-    missing: tuple[Path, ...]
-
-    @classmethod
-    async def note(cls, root: Path, paths: Sequence[str]) -> Stubs:
-        """Note what is missing now.
-
-        Args:
-            root: Where the container's file system is mounted.
-            paths: Where something will be mounted in it.
-        """
-
-        def look() -> list[Path]:
-            missing: list[Path] = []
-            for path in paths:
-                target = resolve_in(root, path)
-                missing += [part for part in (*reversed(target.parents), target) if not part.exists()]
-            return list(dict.fromkeys(missing))
-
-        return cls(tuple(await to_thread.run_sync(look)))
-
-    async def remove(self) -> None:
-        """Remove what has come since, as far as it is still empty."""
-
-        def remove() -> None:
-            for path in reversed(self.missing):
-                with suppress(OSError):
-                    if path.is_dir() and not path.is_symlink():
-                        path.rmdir()
-                    elif path.is_file() and path.stat().st_size == 0:
-                        path.unlink()
-
-        await to_thread.run_sync(remove)
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in {"", "."}][::-1]

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from ci.cli.console import ConsoleProgress, answer_console, error_console
-from ci.engine.protocol.events import Notice, OutputLine, StepFinished, StepStarted
+from ci.engine.events import Notice, OutputLine, StepFinished, StepStarted
 from pipeline.rules.text import without_terminal_codes
 
 MARKUP = ["[red]not red[/red]", "closes [/] nothing", "[link=https://example.org]x[/link]", "back\\[slash]", "a\\"]

@@ -15,8 +15,9 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.stapled import MultiListener
 
-from ci.local_registry import RegistrySettings, Seeding, base_images, hub_mirror, seed, seeding
-from ci.local_registry.base_images import parse_base_image
+from ci.dockerfile.base_images import base_images, parse_base_image
+from ci.local.base_image_mirrors import hub_mirror
+from ci.local_registry import RegistrySettings, Seeding, seed, seeding
 from ci.local_registry.debian import DebianBase, debian_base
 from ci.local_registry.image import compress_layer, image_config, image_manifest, sha256_digest
 from ci.local_registry.locks import exclusive_lock
@@ -270,7 +271,7 @@ def test_the_same_files_give_the_same_image(tmp_path: Path) -> None:
 
 def test_the_mirror_entry_leads_to_where_bases_are_seeded() -> None:
     mirror = hub_mirror(RegistrySettings(port=5001))
-    assert (mirror.prefix, mirror.location) == ("docker.io", "localhost:5001/docker.io")
+    assert (mirror.registry, mirror.location) == ("docker.io", "localhost:5001/docker.io")
 
 
 async def test_a_lock_that_stays_held_is_told(tmp_path: Path) -> None:
