@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 Resolver = Callable[..., Awaitable[object]]
@@ -31,6 +31,9 @@ class ResolverTable:
             return resolver
 
         return register
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._resolvers)
 
     def __contains__(self, name: str) -> bool:
         return name in self._resolvers

@@ -7,10 +7,7 @@ from pathlib import Path
 import dagger
 import httpx
 import pytest
-from graphql import GraphQLObjectType
 
-from ci.engine.protocol.schema import SCHEMA
-from ci.engine.session.resolver_table import RESOLVERS
 from ci.system.dagger_version import DAGGER_VERSION
 from tests.ci.engine.conftest import Opened
 
@@ -124,15 +121,3 @@ async def test_equal_descriptions_have_equal_ids(engine: Opened) -> None:
 
     assert one == other
     assert one != await engine.dag.container().with_label("a", "c").id()
-
-
-def test_every_field_of_the_schema_is_served() -> None:
-    fields = {
-        f"{name}.{field}"
-        for name, kind in SCHEMA.type_map.items()
-        if isinstance(kind, GraphQLObjectType) and not name.startswith("__")
-        for field in kind.fields
-        if field not in {"id", "sync"}
-    }
-
-    assert {field for field in fields if field not in RESOLVERS} == {"Query.node"}
