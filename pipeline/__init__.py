@@ -1,1 +1,1 @@
-"""Build the backend of this repository, publish it by clear tagging rules, and answer with its digest."""
+"""Build the backend of this repository, publish it by clear tagging rules, and return its digest."""

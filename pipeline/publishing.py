@@ -14,11 +14,12 @@ from typing import Protocol
 from pipeline.concurrency import each
 from pipeline.progress import Steps
 from pipeline.registry.client import Registry
-from pipeline.registry.manifests import ImageConfig, Manifest, same_platform
+from pipeline.registry.manifests import ImageConfig, Manifest
 from pipeline.registry.retry import trying_again
 from pipeline.rules.errors import CollisionError, PipelineError, RegistryError, WriteOnceError
 from pipeline.rules.labels import REVISION
 from pipeline.rules.planning import RunPlan
+from pipeline.rules.platforms import Platform
 from pipeline.rules.report import TagOutcome, TagReport
 from pipeline.rules.tagging import LatestPolicy, PlannedTag, TagKind, highest_stable
 from pipeline.rules.text import quoted
@@ -28,16 +29,22 @@ _STAGES = ({TagKind.SHA, TagKind.DIRTY}, {TagKind.VERSION}, {TagKind.BRANCH}, {T
 
 
 class ImageBuilder(Protocol):
-    """Makes the image of a run, and sends its layers."""
+    """Builds the image of a plan and uploads its layers."""
 
-    async def build(self) -> None:
+    async def content(self) -> str:
+        """Return a digest of the source as it is."""
+
+    async def default_platform(self) -> Platform:
+        """Return the platform that is built for if the plan does not request one."""
+
+    async def build(self, plan: RunPlan) -> None:
         """Build the image, so that uploading it is all that is left."""
 
-    async def upload(self, reference: str) -> str:
+    async def upload(self, plan: RunPlan, reference: str) -> str:
         """Upload the image under a reference by tag and return its manifest's digest.
 
         Raises:
-            TransientError: It may pass by itself; the upload is tried again.
+            TransientError: The upload failed and is worth another attempt.
         """
 
 
@@ -58,30 +65,14 @@ class Published:
     platform: str
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What an image is for.
-
-    Attributes:
-        platform: Such as `linux/amd64`; in an index, the image that is meant.
-        asked_for: Whether the caller named it, so that an image for another one is not what is wanted.
-    """
-
-    platform: str
-    asked_for: bool = False
-
-
-async def publish(
-    plan: RunPlan, registry: Registry, builder: ImageBuilder, steps: Steps, *, target: Target
-) -> Published:
+async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, steps: Steps) -> Published:
     """Publish an image under all tags of a plan.
 
     Args:
         plan: What to publish, and where.
         registry: The HTTP API of the image's repository.
-        builder: Builds and uploads; not called where the commit's image is there already.
+        builder: Builds and uploads; not used if the commit's image is in the registry already.
         steps: Times the steps.
-        target: What the image is for.
 
     Raises:
         CollisionError: The commit's tag names the image of another commit, or of this one for another platform.
@@ -91,15 +82,16 @@ async def publish(
         RegistryError: The registry failed, or tags do not end on one digest.
         BuildError: The image could not be built.
     """
-    run = _Publication(plan, registry, target, target.platform)
+    platform = plan.platform or await builder.default_platform()
+    run = _Publication(plan, registry, platform, str(platform))
     with steps.step("check the registry"):
         await registry.check_access()
         manifest = await run.existing_image()
     built = False
     if manifest is None:
-        plan.for_building()
+        plan.check_buildable()
         with steps.step("build the image"):
-            await builder.build()
+            await builder.build(plan)
         manifest = await run.image_of_tag(plan.tags.primary.name)  # another run may have been quicker
     if manifest is None:
         with steps.step("upload the image"):
@@ -116,11 +108,11 @@ async def publish(
 
 @dataclass(slots=True)
 class _Publication:
-    """The state of one publication: the reports of the tags that are done, and what the image is for."""
+    """The state of one publication: the reports of the tags that are done, and the image's own platform."""
 
     plan: RunPlan
     registry: Registry
-    target: Target
+    wanted: Platform
     platform: str
     reports: dict[str, TagReport] = field(default_factory=dict)
 
@@ -133,7 +125,7 @@ class _Publication:
             released = await self.registry.manifest(tag.name)
             if released is None or (existing is not None and released.digest == existing.digest):
                 continue
-            config = await self.registry.config(released, self.target.platform)
+            config = await self.registry.config(released, self.wanted)
             if existing is not None or config.labels.get(REVISION) != self.plan.commit.sha:
                 raise self._taken(tag.name, released.digest)
             self._check_platform(tag.name, config)
@@ -145,7 +137,7 @@ class _Publication:
         manifest = await self.registry.manifest(name)
         if manifest is None:
             return None
-        config = await self.registry.config(manifest, self.target.platform)
+        config = await self.registry.config(manifest, self.wanted)
         revision = config.labels.get(REVISION)
         if revision == self.plan.commit.sha:
             self._check_platform(name, config)
@@ -160,19 +152,19 @@ class _Publication:
         raise CollisionError(msg, hint=hint)
 
     def _check_platform(self, name: str, config: ImageConfig) -> None:
-        """Take note of what an image is for, where that is not something else than was asked for."""
-        if not config.platform:
+        """Keep the platform of an image that was found, unless a different one was requested."""
+        if config.platform is None:
             return
-        if self.target.asked_for and not same_platform(config.platform, self.target.platform):
+        if self.plan.platform is not None and not config.platform.matches(self.plan.platform):
             reference = self.registry.image.tagged(name)
-            msg = f"{reference} is the image of this commit for {config.platform}, not for {self.target.platform}."
+            msg = f"{reference} is the image of this commit for {config.platform}, not for {self.plan.platform}."
             raise CollisionError(msg, hint="Publish another platform under another --name.")
-        self.platform = config.platform
+        self.platform = str(config.platform)
 
     async def uploaded(self, builder: ImageBuilder) -> Manifest:
         """Upload the image under the commit's tag and read its manifest back."""
         primary = self.plan.tags.primary
-        digest = await trying_again(lambda: builder.upload(self.registry.image.tagged(primary.name)))
+        digest = await trying_again(lambda: builder.upload(self.plan, self.registry.image.tagged(primary.name)))
         self.reports[primary.name] = self._told(primary, TagOutcome.WRITTEN)
         with self._saying_what_is_done():
             manifest = await self.registry.manifest(digest)

@@ -25,7 +25,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not wanted or session.config.getoption("--engine") != "dagger" or os.environ.get(SESSION_PORT):
         return
     if dagger_program() is None:
-        missing = f"{CLI_BIN} names no program" if os.environ.get(CLI_BIN) else "`dagger` is not on PATH"
+        missing = f"{CLI_BIN} is not a program" if os.environ.get(CLI_BIN) else "`dagger` is not on PATH"
         msg = f"--engine dagger: {missing}, and no session is open."
         raise pytest.UsageError(msg)
 

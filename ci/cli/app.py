@@ -1,4 +1,4 @@
-"""The commands of `lr-ci`, put together."""
+"""Puts the commands of `lr-ci` together."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 
 from ci.cli import build_commands, doctor_command, github_commands, registry_commands, session_command
-from ci.cli.console import error_console
+from ci.cli.console import error_console, print_verbatim
 from pipeline.rules.text import one_line
 
 app = typer.Typer(
     name="lr-ci",
-    help="Build the backend of this repository, publish it by the tagging rules, and answer with its digest.",
+    help="Build the backend of this repository, publish it by the tagging rules, and print its digest.",
     epilog=(
-        "Exit codes: 0 done, 1 a bug of ours, 2 bad usage or ref, 3 the build failed, 4 not allowed, "
-        "5 the registry or network failed, 6 a guard refused."
+        "Exit codes: 0 success, 1 internal error, 2 invalid usage, ref, commit, name or directory, "
+        "3 build failed, 4 access denied, 5 registry, network or engine failed, 6 refused by a guard."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -30,7 +30,7 @@ app.add_typer(registry_commands.app, name="registry")
 app.add_typer(github_commands.app, name="github")
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the command line's library calls it so
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer passes it by position
     if wanted:
         typer.echo(f"lr-ci {metadata.version('backend-pipeline')}")
         raise typer.Exit
@@ -46,12 +46,12 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Build the backend of this repository, publish it by the tagging rules, and answer with its digest."""
+    """Build the backend of this repository, publish it by the tagging rules, and print its digest."""
     del version
 
 
 def main() -> None:
-    """Run the command that the arguments name, and leave with its exit code."""
+    """Run the command line and exit with its exit code."""
     try:
         answer = app(prog_name="lr-ci", standalone_mode=False)
     except typer.TyperException as error:
@@ -60,12 +60,11 @@ def main() -> None:
 
 
 def _refuse(error: typer.TyperException) -> int:
-    """Say in two lines which argument cannot be meant, and return the exit code."""
+    """Print which argument is invalid, in two lines, and return the exit code."""
     problem = one_line(error.format_message())
     if not problem:
-        return error.exit_code  # there was no argument, and the help is what was shown
+        return error.exit_code  # without arguments, the help was shown
     context = getattr(error, "ctx", None)
     command = "lr-ci" if context is None else context.command_path
-    text = f"error: {problem}\nTry `{command} --help`."
-    error_console().print(text, markup=False, highlight=False, soft_wrap=True, style="red")
+    print_verbatim(error_console(), (f"error: {problem}\nTry `{command} --help`.", "red"))
     return error.exit_code

@@ -1,4 +1,4 @@
-"""What a person sees on standard error while a run goes on; standard output is for the answer alone."""
+"""Progress and errors on standard error; standard output is for the answer alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import deque
 from typing import Self, assert_never
 
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.status import Status
 from rich.text import Text
 
@@ -18,10 +19,10 @@ _LONGEST_LINE = 100
 
 
 class _PipeTolerantConsole(Console):
-    """A console whose reader may go away (`lr-ci build 2>&1 | head`): the run goes on, and says no more."""
+    """A console that falls silent when its reader goes away (`lr-ci build 2>&1 | head`), so that the run continues."""
 
     def on_broken_pipe(self) -> None:
-        """Write to nowhere from now on, in place of ending the process in the middle of its work."""
+        """Discard all further output, where Rich would exit in the middle of the work."""
         self.quiet = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.file.fileno())
@@ -31,22 +32,36 @@ class _PipeTolerantConsole(Console):
 def error_console() -> Console:
     """Return the console for progress and errors.
 
-    FORCE_COLOR gives a log its colours; it does not make it a terminal, where a live display could be.
+    FORCE_COLOR adds colours to a log, but never a live display.
     """
     return _PipeTolerantConsole(stderr=True, force_interactive=None if sys.stderr.isatty() else False)
 
 
 def answer_console() -> Console:
-    """Return the console for an answer that is a table."""
+    """Return the console for an answer with colours."""
     return Console()
+
+
+def print_verbatim(console: Console, *parts: str | tuple[str, str]) -> None:
+    """Print a line exactly as it is given.
+
+    Rich would replace emoji codes (`y.js:100:1`), obey markup, expand tabs and wrap lines.
+
+    Args:
+        console: Where to print it.
+        parts: The line in pieces; a piece with a style is a pair of text and style.
+    """
+    pieces = [(part, "") if isinstance(part, str) else part for part in parts]
+    segments = [Segment(text, console.get_style(style)) for text, style in pieces]
+    console.print(Segments([*segments, Segment.line()]), soft_wrap=True)
 
 
 class ConsoleProgress:
     """Shows steps and the engine's output: live on a terminal, as plain lines elsewhere.
 
     Args:
-        console: Where it writes; standard error.
-        show_output: Whether each line of the engine's output stays on a terminal too.
+        console: The console for standard error.
+        show_output: Whether a terminal keeps each line of the engine's output, as a log always does.
     """
 
     def __init__(self, console: Console, *, show_output: bool) -> None:
@@ -63,7 +78,7 @@ class ConsoleProgress:
         self.close()
 
     def started(self, step: str) -> None:
-        """Show that a step begins."""
+        """Show that a step has started."""
         self._steps.append(step)
         if self._live:
             self._show(Text(step))
@@ -71,7 +86,7 @@ class ConsoleProgress:
             self._line(f"{step} …")
 
     def finished(self, step: str, seconds: float) -> None:
-        """Show that a step ended well, and how long it took."""
+        """Show that a step succeeded, and how long it took."""
         if step in self._steps:
             self._steps.remove(step)
         if not self._live:
@@ -84,14 +99,14 @@ class ConsoleProgress:
             self.close()
 
     def notice(self, text: str) -> None:
-        """Show something that a person should know."""
+        """Show a message."""
         if self._live:
             self._line(("!", "yellow"), f" {text}")
         else:
             self._line(text)
 
     def engine_event(self, event: Event) -> None:
-        """Show what the embedded engine tells."""
+        """Show an event of the embedded engine."""
         match event:
             case StepStarted(label=label):
                 self._detail(label)
@@ -124,5 +139,4 @@ class ConsoleProgress:
             self._status.update(text)
 
     def _line(self, *parts: str | tuple[str, str]) -> None:
-        # Not markup: a name or an output line may hold anything.
-        self._console.print(Text.assemble(*parts), soft_wrap=True)
+        print_verbatim(self._console, *parts)

@@ -1,13 +1,12 @@
-"""`lr-ci doctor`: what is there, what is missing, and what to do about it."""
+"""`lr-ci doctor`: check what builds require."""
 
 from __future__ import annotations
 
 import typer
-from rich.text import Text
 
-from ci.cli import options
-from ci.cli.console import answer_console, error_console
-from ci.cli.lifecycle import run_command
+from ci.cli.command import command
+from ci.cli.console import answer_console, print_verbatim
+from ci.cli.options import CommonOptions
 from ci.cli.results import print_answer
 from ci.local.doctor import Health, examine
 from pipeline.rules.errors import EngineError
@@ -16,27 +15,22 @@ _STYLES = {Health.OK: "green", Health.MISSING: "yellow", Health.BROKEN: "red"}
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(doctor)
+    """Add the command to the application."""
+    command(app)(doctor)
 
 
-def doctor(*, json: options.Json = False, debug: options.Debug = False) -> None:
-    """Say what is there and what is missing for building here, and what to do about each."""
-
-    async def command() -> None:
-        report = await examine()
-        if json:
-            print_answer(report.model_dump_json(indent=2))
-        else:
-            console = answer_console()
-            for finding in report.findings:
-                health = Text(finding.health, _STYLES[finding.health])
-                line = Text.assemble(f"{finding.what}: ", health, f", {finding.found}")
-                console.print(line, soft_wrap=True)
-                if finding.remedy:
-                    console.print(Text(f"    {finding.remedy}", "dim"), soft_wrap=True)
-        if not report.ready:
-            msg = "Nothing here can build: there is neither a Dagger engine nor what the embedded one needs."
-            raise EngineError(msg, hint="`make setup` installs what the embedded engine needs.")
-
-    run_command(command, error_console(), debug=debug)
+async def doctor(options: CommonOptions) -> None:
+    """Check what builds require, and print what is missing and how to get it."""
+    report = await examine()
+    if options.json:
+        print_answer(report.model_dump_json(indent=2))
+    else:
+        console = answer_console()
+        for finding in report.findings:
+            health = (finding.health, _STYLES[finding.health])
+            print_verbatim(console, f"{finding.what}: ", health, f", {finding.found}")
+            if finding.remedy:
+                print_verbatim(console, (f"    {finding.remedy}", "dim"))
+    if not report.ready:
+        msg = "No engine can build: there is no Dagger engine, and the embedded engine lacks what it requires."
+        raise EngineError(msg, hint="`make setup` installs what the embedded engine requires.")

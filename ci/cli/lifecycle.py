@@ -1,4 +1,4 @@
-"""How a command runs: signals stop it cleanly, errors become a message and an exit code."""
+"""Runs a command: signals stop it cleanly, errors become a message and an exit code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import anyio
 import typer
 from rich.console import Console
 
+from ci.cli.console import print_verbatim
 from pipeline.concurrency import first_error
 from pipeline.rules.errors import ExitCode, PipelineError
 
@@ -17,11 +18,11 @@ _BY_SIGNAL = 128
 
 
 class _InterruptedError(Exception):
-    """A signal asked the command to stop.
+    """A signal stopped the command.
 
     Args:
-        number: Which one.
-        problem: What went wrong while the command was stopped, or None.
+        number: The signal.
+        problem: The error that was raised while the command was being stopped, or None.
     """
 
     def __init__(self, number: int, problem: BaseException | None = None) -> None:
@@ -32,20 +33,20 @@ class _InterruptedError(Exception):
     def __str__(self) -> str:
         name = signal.Signals(self.number).name
         if self.problem is None:
-            return f"Stopped by {name}; what was running is cleaned up."
-        return f"Stopped by {name}, and stopping failed.\n{type(self.problem).__name__}: {self.problem}"
+            return f"Stopped by {name} and cleaned up."
+        return f"Stopped by {name}, but the cleanup failed.\n{type(self.problem).__name__}: {self.problem}"
 
 
 def run_command(command: Callable[[], Awaitable[None]], console: Console, *, debug: bool) -> None:
-    """Run a command to its end and leave with its exit code.
+    """Run a command and exit with its exit code.
 
     Args:
-        command: What to do; whatever it opened is closed again when a signal stops it.
-        console: Where errors are shown; standard error.
-        debug: Whether an error shows its traceback.
+        command: What to run; it is cancelled when a signal stops it.
+        console: The console for errors.
+        debug: Whether to show tracebacks.
 
     Raises:
-        typer.Exit: With the exit code, where that is not 0.
+        typer.Exit: The command failed; with its exit code.
     """
     try:
         anyio.run(_until_signal, command)
@@ -59,7 +60,7 @@ def run_command(command: Callable[[], Awaitable[None]], console: Console, *, deb
 def _show_traceback(error: BaseException, console: Console) -> None:
     cause = error.problem if isinstance(error, _InterruptedError) else error
     if isinstance(cause, Exception):
-        console.print("".join(traceback.format_exception(cause)), markup=False, highlight=False, soft_wrap=True)
+        print_verbatim(console, "".join(traceback.format_exception(cause)))
 
 
 def _show(error: BaseException, console: Console, *, debug: bool) -> int:
@@ -71,17 +72,17 @@ def _show(error: BaseException, console: Console, *, debug: bool) -> int:
         case KeyboardInterrupt():
             text, code = "Stopped.", _BY_SIGNAL + signal.SIGINT
         case Exception():
-            hint = "" if debug else "\nRun it again with --debug for the traceback, and report it."
-            text, code = f"This is a bug: {type(error).__name__}: {error}{hint}", int(ExitCode.BUG)
+            hint = "" if debug else "\nPlease report it with the traceback that --debug shows."
+            text, code = f"Internal error: {type(error).__name__}: {error}{hint}", int(ExitCode.BUG)
         case _:
             raise error
-    console.print(f"error: {text}", markup=False, highlight=False, soft_wrap=True, style="red")
+    print_verbatim(console, (f"error: {text}", "red"))
     return code
 
 
 async def _until_signal(command: Callable[[], Awaitable[None]]) -> None:
     caught: list[int] = []
-    # Open until the command has ended: a second signal must not cut its cleanup short.
+    # Open until the command has ended, so that a second signal cannot interrupt its cleanup.
     with anyio.open_signal_receiver(*_stopping_signals()) as signals:
         try:
             async with anyio.create_task_group() as tasks:
@@ -104,6 +105,6 @@ async def _until_signal(command: Callable[[], Awaitable[None]]) -> None:
 
 
 def _stopping_signals() -> list[signal.Signals]:
-    """Return the signals that stop a command; a terminal that closes is one, unless `nohup` stands before it."""
+    """Return the signals that stop a command; SIGHUP, of a closed terminal, is one unless `nohup` ignores it."""
     lost_terminal = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGINT, signal.SIGTERM, *lost_terminal]

@@ -1,4 +1,4 @@
-"""The file that a run leaves its report in, for the steps behind it."""
+"""The file that a run writes its report to, for later steps of a job."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pipeline.rules.report import BuildReport
 
 
 def forget_report(path: Path | None) -> None:
-    """Remove the report of an earlier run, so that nothing takes it for that of this one.
+    """Remove the report of an earlier run, so that it is never mistaken for this run's.
 
     Raises:
-        UsageError: It cannot be removed, or its folder is not there: known before anything is built.
+        UsageError: It cannot be removed, or its directory does not exist; found out before anything is built.
     """
     if path is None:
         return
@@ -22,14 +22,14 @@ def forget_report(path: Path | None) -> None:
     except OSError as error:
         raise _not_written(path, error) from error
     if not path.absolute().parent.is_dir():
-        raise _not_written(path, FileNotFoundError(0, "its folder is not there"))
+        raise _not_written(path, FileNotFoundError(0, "no such directory"))
 
 
 def write_report(path: Path | None, report: BuildReport) -> None:
-    """Write a run's report, whole or not at all.
+    """Write the report of a run atomically.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: The file cannot be written.
     """
     if path is None:
         return

@@ -1,4 +1,4 @@
-"""What a command answers with: the answer itself on standard output, a table of what was done beside it."""
+"""Prints the result of a command to standard output, and what a run did to standard error."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
+from ci.cli.console import print_verbatim
 from pipeline.rules.errors import UsageError
 from pipeline.rules.report import BuildReport, PlanReport, TagOutcome
 
@@ -21,37 +21,34 @@ _STYLES = {
 
 
 def print_answer(text: str) -> None:
-    """Write the answer to standard output as UTF-8, with a newline behind it.
+    """Write the answer to standard output as UTF-8, followed by a newline.
 
     Raises:
-        UsageError: It cannot be written there.
+        UsageError: Standard output cannot be written to.
     """
     try:
         sys.stdout.buffer.write(f"{text}\n".encode(errors="surrogateescape"))
         sys.stdout.buffer.flush()
     except OSError as error:
         with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or Python would try again when it ends
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or Python tries to flush it again at exit
         msg = f"The answer could not be written to standard output: {error.strerror}."
         raise UsageError(msg) from error
 
 
 def plan_text(report: PlanReport) -> str:
-    """Write a plan for a person: one reference a line, in the order of writing."""
+    """Return a plan as text: one reference a line, in the order in which the tags are written."""
     return "\n".join(report.references)
 
 
 def headline(report: BuildReport) -> str:
-    """Say in one line what a run did with the image."""
-    return f"{report.image}: {'built and uploaded' if report.built else 'in the registry before, not built again'}"
+    """Return what a run did with the image, in one line."""
+    return f"{report.image}: {'built and uploaded' if report.built else 'already in the registry, not built again'}"
 
 
-def report_table(report: BuildReport) -> Table:
-    """Show what a run did: each tag and what became of it."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("tag", overflow="fold")
-    table.add_column("outcome", overflow="fold")
+def print_tags(console: Console, report: BuildReport) -> None:
+    """Print each tag of a run, one a line, with its outcome and the reason for it."""
+    width = max(len(tag.name) for tag in report.tags)
     for tag in report.tags:
-        outcome = Text(tag.outcome, _STYLES[tag.outcome])
-        table.add_row(Text(tag.name), Text.assemble(outcome, f": {tag.reason}" if tag.reason else ""))
-    return table
+        outcome = (tag.outcome, _STYLES[tag.outcome])
+        print_verbatim(console, f"{tag.name:<{width}}  ", outcome, f": {tag.reason}" if tag.reason else "")

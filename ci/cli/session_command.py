@@ -10,7 +10,8 @@ import typer
 
 from ci.engine.store.storage import Mirror
 from ci.local.base_image_mirrors import hub_mirror
-from ci.local_registry import RegistrySettings, status
+from ci.local_registry.server import status
+from ci.local_registry.settings import RegistrySettings
 
 
 def register(app: typer.Typer) -> None:

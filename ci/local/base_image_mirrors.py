@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ci.dockerfile.base_images import base_images
 from ci.engine.store.storage import Mirror
-from ci.local_registry import RegistrySettings, seed, status, up
-from ci.local_registry.seeding import hub_answers
+from ci.local_registry import seeding
+from ci.local_registry.server import status, up
+from ci.local_registry.settings import RegistrySettings
 from ci.system.folders import base_images_folder
 from pipeline.rules.errors import RegistryError
 from pipeline.rules.image_name import HUB
@@ -44,12 +45,12 @@ async def prepare_base_images(dockerfile: Path, notice: Callable[[str], None]) -
         running = await status(settings)
     if running.running:
         settings = replace(settings, port=running.port)
-    elif await hub_answers():
+    elif await seeding.hub_answers():
         return []
     else:
         notice("Docker Hub does not answer: base images come from the local registry.")
         settings = await _start(settings)
-    await seed(images, settings, notice=notice)
+    await seeding.seed(images, settings, notice=notice)
     return [hub_mirror(settings)]
 
 

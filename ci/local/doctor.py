@@ -1,4 +1,4 @@
-"""Looks at this machine: which engine could build, which registry and token there are."""
+"""Checks which engines, registry and token are available locally."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from ci.local.engine_choice import RUNNER_HOST, dagger_program, find_dagger, find_runtime
-from ci.local_registry import RegistrySettings, status
+from ci.local_registry.server import status
+from ci.local_registry.settings import RegistrySettings
 from ci.system.dagger_version import DAGGER_VERSION
 from ci.system.processes import run_process
 from pipeline.concurrency import each
@@ -21,7 +22,7 @@ _SETUP = "`make setup` installs it."
 
 
 class Health(StrEnum):
-    """How something is."""
+    """The state of something that was checked."""
 
     OK = "ok"
     MISSING = "missing"
@@ -29,13 +30,13 @@ class Health(StrEnum):
 
 
 class Finding(BaseModel):
-    """One thing that was looked for.
+    """The result of one check.
 
     Attributes:
-        what: What it is.
-        health: How it is.
+        what: What was checked.
+        health: Its state.
         found: What was found.
-        remedy: What to do about it; empty where all is well.
+        remedy: What to do about it; empty if nothing needs to be done.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,12 +48,12 @@ class Finding(BaseModel):
 
 
 class Examination(BaseModel):
-    """Everything that was looked for.
+    """The results of all checks.
 
     Attributes:
-        findings: In the order they are shown.
-        dagger: Whether a Dagger engine can be had.
-        embedded: Whether the embedded engine has what it needs.
+        findings: The results, in the order in which they are shown.
+        dagger: Whether a Dagger engine is available.
+        embedded: Whether the embedded engine has what it requires.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,25 +64,25 @@ class Examination(BaseModel):
 
     @property
     def ready(self) -> bool:
-        """Whether anything here can build."""
+        """Whether any engine can build."""
         return self.dagger or self.embedded
 
 
 async def examine() -> Examination:
-    """Look at this machine; nothing is changed, and nothing but this machine is asked."""
+    """Run all checks; nothing is changed, and no other machine is contacted."""
     checks: dict[str, Callable[[], Awaitable[Finding]]] = {
         "git": lambda: _program("git", ["git", "--version"], _SETUP),
         "dagger": _dagger,
         "container runtime": _runtime,
         "root": _root,
-        "buildah": lambda: _program("buildah", ["buildah", "--version"], f"The embedded engine needs it. {_SETUP}"),
-        "skopeo": lambda: _program("skopeo", ["skopeo", "--version"], f"The embedded engine needs it. {_SETUP}"),
-        "runc": lambda: _program("runc", ["runc", "--version"], f"Without it builds are not isolated. {_SETUP}"),
+        "buildah": lambda: _program("buildah", ["buildah", "--version"], f"The embedded engine requires it. {_SETUP}"),
+        "skopeo": lambda: _program("skopeo", ["skopeo", "--version"], f"The embedded engine requires it. {_SETUP}"),
+        "runc": lambda: _program("runc", ["runc", "--version"], f"Builds are not isolated without it. {_SETUP}"),
         "mmdebstrap": lambda: _program(
-            "mmdebstrap", ["mmdebstrap", "--version"], f"Makes base images where Docker Hub is out of reach. {_SETUP}"
+            "mmdebstrap", ["mmdebstrap", "--version"], f"Creates base images if Docker Hub cannot be reached. {_SETUP}"
         ),
         "docker-registry": lambda: _program(
-            "docker-registry", ["docker-registry", "--version"], f"The local registry. {_SETUP}"
+            "docker-registry", ["docker-registry", "--version"], f"The local registry requires it. {_SETUP}"
         ),
         "local registry": _local_registry,
         "token": _token,
@@ -107,7 +108,9 @@ async def _program(what: str, command: list[str], remedy: str) -> Finding:
     try:
         result = await run_process(command, time_limit=_SECONDS)
     except (TimeoutError, OSError) as error:
-        return Finding(what=what, health=Health.BROKEN, found=f"does not start: {type(error).__name__}", remedy=remedy)
+        return Finding(
+            what=what, health=Health.BROKEN, found=f"cannot be started: {type(error).__name__}", remedy=remedy
+        )
     version = (result.stdout or result.stderr).strip().partition("\n")[0]
     if result.exit_code != 0:
         return Finding(
@@ -118,14 +121,14 @@ async def _program(what: str, command: list[str], remedy: str) -> Finding:
 
 async def _root() -> Finding:
     if os.geteuid() == 0:
-        return Finding(what="root", health=Health.OK, found="runs as root")
-    remedy = "The embedded engine builds as root only: sudo make build-and-push. A Dagger engine does without."
-    return Finding(what="root", health=Health.MISSING, found=f"runs as user {os.geteuid()}", remedy=remedy)
+        return Finding(what="root", health=Health.OK, found="running as root")
+    remedy = "The embedded engine requires root: sudo make build-and-push. A Dagger engine does not."
+    return Finding(what="root", health=Health.MISSING, found=f"running as user {os.geteuid()}", remedy=remedy)
 
 
 async def _dagger() -> Finding:
     program = dagger_program()
-    remedy = f"Install the Dagger CLI {DAGGER_VERSION} to use a Dagger engine; the embedded one does without."
+    remedy = f"Install the Dagger CLI {DAGGER_VERSION} to use a Dagger engine; the embedded engine does not require it."
     if program is None:
         return Finding(what="dagger", health=Health.MISSING, found="not on PATH", remedy=remedy)
     return await _program("dagger", [program, "version"], remedy)
@@ -137,8 +140,8 @@ async def _runtime() -> Finding:
     name = await find_runtime()
     if name is not None:
         return Finding(what="container runtime", health=Health.OK, found=name)
-    remedy = "A Dagger engine needs one: start Docker, or name an engine that lives on by " + RUNNER_HOST + "."
-    return Finding(what="container runtime", health=Health.MISSING, found="none answers", remedy=remedy)
+    remedy = f"A Dagger engine requires one: start Docker, or set {RUNNER_HOST} to a long-running engine."
+    return Finding(what="container runtime", health=Health.MISSING, found="none responds", remedy=remedy)
 
 
 async def _local_registry() -> Finding:
@@ -151,5 +154,5 @@ async def _local_registry() -> Finding:
 async def _token() -> Finding:
     if os.environ.get("GITHUB_TOKEN"):
         return Finding(what="token", health=Health.OK, found="GITHUB_TOKEN is set")
-    remedy = "For ghcr.io: a classic token with write:packages in GITHUB_TOKEN, or --token env:NAME."
+    remedy = "For ghcr.io: set GITHUB_TOKEN to a classic token with write:packages, or use --token env:NAME."
     return Finding(what="token", health=Health.MISSING, found="GITHUB_TOKEN is not set", remedy=remedy)

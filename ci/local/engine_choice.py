@@ -1,4 +1,4 @@
-"""Picks the engine that a command uses, and says why."""
+"""Chooses the engine that a command uses, and reports why."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _RUNTIME_SECONDS = 10.0
 
 
 class EngineChoice(StrEnum):
-    """Which engine a person asks for."""
+    """The engine that the user requests."""
 
     AUTO = "auto"
-    """A Dagger engine where one can be had, else the embedded one."""
+    """A Dagger engine if one is available, otherwise the embedded engine."""
     DAGGER = "dagger"
     EMBEDDED = "embedded"
 
 
 class EngineKind(StrEnum):
-    """Which engine answers."""
+    """The engine that is used."""
 
     DAGGER = "dagger"
     EMBEDDED = "embedded"
 
 
 async def choose_engine(choice: EngineChoice) -> tuple[EngineKind, str]:
-    """Decide which engine to use, and say why in a few words.
+    """Return the engine to use, and why in a few words.
 
     Raises:
-        EngineError: A Dagger engine was asked for, and there is none.
+        EngineError: A Dagger engine was requested, but none is available.
     """
     match choice:
         case EngineChoice.EMBEDDED:
-            return EngineKind.EMBEDDED, "as asked for"
+            return EngineKind.EMBEDDED, "as requested"
         case EngineChoice.DAGGER | EngineChoice.AUTO:
             found, reason = await find_dagger()
         case _:
@@ -50,41 +50,43 @@ async def choose_engine(choice: EngineChoice) -> tuple[EngineKind, str]:
     if found:
         return EngineKind.DAGGER, reason
     if choice is EngineChoice.DAGGER:
-        msg = f"There is no Dagger engine: {reason}."
+        msg = f"No Dagger engine is available: {reason}."
         raise EngineError(msg, hint="Install the Dagger CLI and a container runtime, or use --engine embedded.")
     return EngineKind.EMBEDDED, reason
 
 
 async def find_dagger() -> tuple[bool, str]:
-    """Say whether a Dagger engine can be had, and what tells so."""
+    """Return whether a Dagger engine is available, and the reason."""
     if os.environ.get(SESSION_PORT):
-        return True, "a session is open already"
+        return True, "a session is already open"
     if dagger_program() is None:
-        return False, f"{CLI_BIN} names no program" if os.environ.get(CLI_BIN) else "dagger is not on PATH"
+        return False, f"{CLI_BIN} is not a program" if os.environ.get(CLI_BIN) else "dagger is not on PATH"
     if os.environ.get(RUNNER_HOST):
-        return True, f"{RUNNER_HOST} names one"
+        return True, f"{RUNNER_HOST} is set"
     runtime = await find_runtime()
-    return (False, "no container runtime answers") if runtime is None else (True, f"dagger and {runtime} are there")
+    return (
+        (False, "no container runtime responds") if runtime is None else (True, f"dagger and {runtime} are available")
+    )
 
 
 def require_root() -> None:
-    """Make sure that the embedded engine can work as this user, before anything is prepared for it.
+    """Check that the embedded engine can work as this user, before anything is prepared for it.
 
     Raises:
-        EngineError: It cannot.
+        EngineError: The user is not root.
     """
     if os.geteuid() != 0:
-        msg = f"The embedded engine builds as root only, and this is user {os.geteuid()}."
-        raise EngineError(msg, hint="Run it by sudo, or use a Dagger engine.")
+        msg = f"The embedded engine requires root, but the current user is {os.geteuid()}."
+        raise EngineError(msg, hint="Use sudo or a Dagger engine.")
 
 
 def dagger_program() -> str | None:
-    """Return the Dagger CLI: what the environment names, else `dagger` on PATH; None where that is not there."""
+    """Return the path of the Dagger CLI: as set in the environment, or `dagger` on PATH; None if it does not exist."""
     return shutil.which(os.environ.get(CLI_BIN) or "dagger")
 
 
 async def find_runtime() -> str | None:
-    """Return the container runtime that answers, such as `docker`, or None."""
+    """Return the first container runtime that responds, such as `docker`, or None."""
     for name in _RUNTIMES:
         if shutil.which(name) is None:
             continue

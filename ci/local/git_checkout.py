@@ -1,4 +1,4 @@
-"""Reads what git knows from git on the host: the one place outside the engine that asks it."""
+"""Reads the local checkout with git; inside an engine, `pipeline.engine.repository` does the same."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _QUESTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class HostCheckout:
-    """A checkout on this machine.
+    """A local checkout.
 
     Attributes:
-        top: The top folder of its working tree.
-        checkout: What git knows of it.
+        top: The top directory of its working tree.
+        checkout: Its commit, ref, tags, origin and changed paths.
     """
 
     top: Path
@@ -36,15 +36,15 @@ class HostCheckout:
 
 
 async def read_host_checkout(folder: Path, named: str | None = None, ref: str | None = None) -> HostCheckout:
-    """Read the checkout that a folder is in.
+    """Read the checkout that contains a directory.
 
     Args:
-        folder: Any folder of it.
-        named: A commit that the caller names; it need not be there, nor be one at all.
-        ref: A ref that the caller names; the same holds.
+        folder: Any directory of the checkout.
+        named: The commit that the user gave; it may be invalid or missing in the repository.
+        ref: The ref that the user gave; it may be invalid or missing in the repository.
 
     Raises:
-        CheckoutError: There is no git, no repository, or no commit in it.
+        CheckoutError: Git is not installed, or there is no repository or no commit.
     """
     top = await _git(folder, "rev-parse", "--show-toplevel")
     if top.exit_code != 0:
@@ -81,7 +81,7 @@ def _read_commit(answer: Completed) -> Commit:
 
 
 async def _other_commit(folder: Path, named: str | None, head: Commit) -> Commit | None:
-    """Read the commit that the caller names, where git holds it and it is not the one at HEAD."""
+    """Read the commit that the user gave, if the repository has it and it is not at HEAD."""
     if named is None or not is_commit(named) or named.lower() == head.sha:
         return None
     answer = await _git(folder, *_COMMIT, f"{named}^{{commit}}")
@@ -89,7 +89,7 @@ async def _other_commit(folder: Path, named: str | None, head: Commit) -> Commit
 
 
 async def _tagged_commit(folder: Path, ref: str | None) -> CommitSha | None:
-    """Read the commit that a tag names, where git has it."""
+    """Read the commit that a tag points to, if the repository has it."""
     if ref is None or not ref.startswith(TAGS) or "\x00" in ref:
         return None
     answer = await _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
@@ -101,26 +101,26 @@ async def _git(folder: Path, *arguments: str) -> Completed:
         return await run_process(["git", "--no-optional-locks", *arguments], cwd=folder, time_limit=_SECONDS)
     except FileNotFoundError as error:
         if not folder.is_dir():
-            msg = f"There is no folder {folder}."
+            msg = f"Directory {folder} not found."
             raise CheckoutError(msg) from error
-        msg = "git is not installed."
+        msg = "Git is not installed."
         raise CheckoutError(msg, hint="`make setup` installs it.") from error
     except NotADirectoryError as error:
-        msg = f"There is no folder {folder}."
+        msg = f"Directory {folder} not found."
         raise CheckoutError(msg) from error
     except TimeoutError as error:
-        msg = f"git {arguments[0]} did not end within {_SECONDS:.0f} s."
+        msg = f"`git {arguments[0]}` did not finish within {_SECONDS:.0f} s."
         raise CheckoutError(msg) from error
 
 
 def _no_repository(folder: Path, complaint: str) -> CheckoutError:
-    # The one line that git says in the same words in every language.
+    # The only line that git does not translate.
     way_out = next((line.strip() for line in complaint.splitlines() if "--add safe.directory" in line), None)
     if way_out is not None:
-        msg = f"{folder} is in a git repository that belongs to another user, so git does not read it."
+        msg = f"{folder} is in a git repository of another user, which git refuses to read."
         return CheckoutError(msg, hint=f"If you trust it: {way_out}")
     msg = f"{folder} is not in a git repository: {_first_line(complaint)}"
-    return CheckoutError(msg, hint="Run this in a clone of the repository whose backend is built.")
+    return CheckoutError(msg, hint="Run this in a clone of the repository to build.")
 
 
 async def _no_commit(folder: Path, top: str, complaint: str) -> CheckoutError:
@@ -128,7 +128,7 @@ async def _no_commit(folder: Path, top: str, complaint: str) -> CheckoutError:
     if named.exit_code == 0:
         return CheckoutError(f"Git could not read the commit {named.stdout.strip()}: {_first_line(complaint)}")
     msg = f"The git repository {top} has no commit yet."
-    return CheckoutError(msg, hint="Commit the backend first; an image is named after its commit.")
+    return CheckoutError(msg, hint="Commit first: an image is named after its commit.")
 
 
 def _first_line(text: str) -> str:

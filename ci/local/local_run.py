@@ -1,76 +1,70 @@
-"""One run of the pipeline from this machine: what is checked out here, and what of it is asked for.
+"""One run of the pipeline on the host: its settings, and what each command does with them.
 
-The engine is opened only when something must be built or run: where the image is in the registry already, a run is a
-few requests to it and nothing else.
+The engine is opened only if something must be built or run: if the image is in the registry already, a run is a few
+requests to it and nothing else.
 """
 
 from __future__ import annotations
 
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ci.local.engine_choice import EngineChoice
 from ci.local.git_checkout import read_host_checkout
-from ci.local.host_engine import HostBuilder, HostEngine, RunProgress
+from ci.local.host_engine import HostEngine, RunProgress
 from ci.system.secret_source import SecretKind, SecretSource, SecretSourceError
 from pipeline.progress import Steps
-from pipeline.publishing import Target
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.checkout import Checkout
 from pipeline.rules.errors import CheckoutError, UsageError
-from pipeline.rules.image_name import DIGEST
-from pipeline.rules.planning import DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
-from pipeline.rules.platforms import host_platform
+from pipeline.rules.image_name import DIGEST, ImageName
+from pipeline.rules.options import DEFAULT_REGISTRY, RunRequest
+from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import Expectation, Verified
 from pipeline.rules.text import quoted
-from pipeline.run import RegistryAccess, find_digest, run_publish, settled_plan
+from pipeline.run import RegistryAccess, find_digest, publish_run
 
 _GITHUB_TOKEN = SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
 _DEFAULT_SOURCE = "backend"
 
 
-def _current_folder() -> Path:
+def _current_directory() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError as error:
-        msg = "The current folder is not there any more."
+        msg = "The current directory no longer exists."
         raise UsageError(msg, hint="Change to a clone of the repository.") from error
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What a command was given.
+    """The options of a command that do not concern the pipeline's rules, and those that do as its request.
 
     Attributes:
-        request: What the pipeline itself is asked for.
+        request: What is requested of the pipeline.
         folder: Where the command was started.
-        source: The folder to build; `backend` at the top of the checkout when None.
-        dockerfile: The Dockerfile's path in it.
-        platform: What to build for; this machine's own when None.
-        username: The user at the registry; the image's owner when None.
-        token: Where the token is; `GITHUB_TOKEN` for GHCR when None and that is set.
+        username: The user at the registry; the image's owner if None.
+        token: Where the token is; `GITHUB_TOKEN` for GHCR if None and that is set.
         engine: Which engine to use.
     """
 
     request: RunRequest
-    folder: Path = field(default_factory=_current_folder)
-    source: Path | None = None
-    dockerfile: str = "Dockerfile"
-    platform: str | None = None
+    folder: Path = field(default_factory=_current_directory)
     username: str | None = None
     token: SecretSource | None = None
     engine: EngineChoice = EngineChoice.AUTO
 
     async def plan(self) -> RunPlan:
-        """Decide what a run does, without an engine, a network or credentials.
+        """Plan the run, without an engine, a network or credentials.
 
-        A checkout is not needed where the ref and the commit are given.
+        A checkout is not needed if the request has both ref and commit.
 
         Raises:
-            CheckoutError: Git cannot say what is checked out.
+            CheckoutError: Git could not read what is checked out.
             RefError: The ref or the commit cannot be published.
             ImageNameError: The registry, owner or name is not valid.
         """
@@ -83,44 +77,44 @@ class RunSettings:
         return plan_run(self.request, checkout)
 
     async def prepare(self, *, builds: bool = True) -> Run:
-        """Make everything ready that a run needs before the engine.
+        """Prepare all that a run needs before the engine.
 
         Args:
             builds: Whether the run may build, and so needs a source.
 
         Raises:
-            UsageError: The source folder or the Dockerfile is not there, or git or the request cannot be meant.
+            UsageError: The source directory or the Dockerfile does not exist, or the request is not valid.
         """
         host = await read_host_checkout(self.folder, self.request.sha, self.request.ref)
         plan = plan_run(self.request, host.checkout)
-        source = (host.top / _DEFAULT_SOURCE) if self.source is None else self.folder / self.source
-        if builds and not (source / self.dockerfile).is_file():
-            missing = f"There is no folder {source}." if not source.is_dir() else None
-            msg = missing or f"There is no {quoted(self.dockerfile)} in {source}."
-            raise UsageError(msg, hint="Check --source, and --dockerfile, which is a path inside it.")
-        return Run(self, plan, source, await self._credentials(plan))
+        given, dockerfile = self.request.source, self.request.dockerfile
+        source = host.top / _DEFAULT_SOURCE if given is None else self.folder / given
+        if builds and not (source / dockerfile).is_file():
+            missing = f"Source directory {source} not found." if not source.is_dir() else None
+            msg = missing or f"Dockerfile {quoted(dockerfile)} not found in {source}."
+            raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
+        return Run(self, plan, source, await self._credentials(plan.image))
 
-    async def _credentials(self, plan: RunPlan) -> Credentials | None:
+    async def _credentials(self, image: ImageName) -> Credentials | None:
         token = self.token
-        if token is None and plan.image.registry == DEFAULT_REGISTRY and _GITHUB_TOKEN.is_set:
+        if token is None and image.registry == DEFAULT_REGISTRY and _GITHUB_TOKEN.is_set:
             token = _GITHUB_TOKEN
         if token is None:
             return None
-        username = self.username or plan.image.owner
         try:
-            return Credentials(username=username, password=await token.read_token())
+            return Credentials(username=self.username or image.owner, password=await token.read_token())
         except SecretSourceError as error:
             raise UsageError(error.message, hint=error.hint) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that is ready: its plan, its source and its credentials.
+    """A prepared run.
 
     Attributes:
-        settings: What the command was given.
-        plan: What is done.
-        source: The folder to build.
+        settings: The command's options.
+        plan: What the run does.
+        source: The directory to build.
         credentials: For the registry, or None.
     """
 
@@ -135,74 +129,77 @@ class Run:
         Raises:
             PipelineError: One of its subclasses, by what went wrong.
         """
-        for notice in self.plan.notices:
-            progress.notice(notice)
-        async with AsyncExitStack() as stack:
-            engine = self._engine(stack, progress)
-            allow_dirty = self.settings.request.allow_dirty
-            plan = await settled_plan(self.plan.for_publishing(), engine.content, allow_dirty=allow_dirty)
-            asked_for = self.settings.platform
-            target = Target(asked_for or str(host_platform()), asked_for=asked_for is not None)
-            access = RegistryAccess(self.credentials)
-            return await run_publish(plan, HostBuilder(engine, plan), access, progress, target=target)
+        async with self._engine(progress) as engine:
+            return await publish_run(self.plan, engine, RegistryAccess(self.credentials), progress)
 
     async def build(self, progress: RunProgress, output: Path | None) -> None:
-        """Build without publishing, and write the image as an OCI archive where one is asked for.
+        """Build without publishing, and write the image to a file if one is given, as an OCI archive.
 
         Raises:
-            UsageError: The archive cannot be a file there.
+            UsageError: The output path is a directory.
             BuildError: The image could not be built.
         """
         if output is not None and output.is_dir():
-            msg = f"{output} is a folder."
+            msg = f"{output} is a directory."
             raise UsageError(msg, hint="Give --output the path of the file to write, such as image.tar.")
-        async with AsyncExitStack() as stack:
-            builder = HostBuilder(self._engine(stack, progress), self.plan)
-            with Steps(progress).step("build the image"):
-                await builder.build()
+        async with self._built(progress) as engine:
             if output is not None:
-                await builder.export(output)
+                await (await engine.open()).export(self.plan, output)
 
-    async def run_inside(self, progress: RunProgress, command: list[str]) -> str | None:
-        """Run a command in the built image and return what it printed; open a shell where there is no command.
+    async def run_inside(self, progress: RunProgress, command: Sequence[str]) -> str | None:
+        """Build the image and run a command in it, or open a shell if there is no command.
+
+        Returns:
+            The command's output; None for a shell.
 
         Raises:
-            BuildError: The image could not be built, or the command failed in it.
+            UsageError: A shell needs a terminal, and there is none.
+            BuildError: The image could not be built, or the command failed.
         """
         if not command and not sys.stdin.isatty():
-            msg = "A shell needs a terminal, and there is none here."
+            msg = "A shell needs a terminal, and standard input is not one."
             raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version")
-        async with AsyncExitStack() as stack:
-            builder = HostBuilder(self._engine(stack, progress), self.plan)
-            with Steps(progress).step("build the image"):
-                await builder.build()
-            return await builder.run_inside(command)
+        async with self._built(progress) as engine:
+            opened = await engine.open()
+            if command:
+                return await opened.run_inside(self.plan, command)
+            progress.close()
+            await opened.open_shell(self.plan)
+            return None
 
     async def verify(self, progress: RunProgress, digest: str | None, expectation: Expectation) -> Verified:
         """Pull the published image by digest and run it.
 
         Raises:
-            RegistryError: It is not there, or cannot be pulled.
-            VerificationError: It does not do what it must.
+            RegistryError: It is not in the registry, or cannot be pulled.
+            VerificationError: It failed a check.
         """
         wanted = digest
         if wanted is None:
             tag = self.plan.tags.primary.name
             wanted = await find_digest(self.plan.image, tag, RegistryAccess(self.credentials))
         elif DIGEST.fullmatch(wanted) is None:
-            msg = f"{quoted(wanted)} is not a digest."
+            msg = f"{quoted(wanted)} is not a valid digest."
             raise UsageError(msg, hint="Give sha256: and 64 hex digits, as build-and-push prints it.")
-        async with AsyncExitStack() as stack:
-            return await self._engine(stack, progress).verify(self.plan.image, wanted, expectation)
+        async with self._engine(progress) as engine:
+            return await (await engine.open()).verify(self.plan.image, wanted, expectation)
 
-    def _engine(self, stack: AsyncExitStack, progress: RunProgress) -> HostEngine:
-        return HostEngine(
-            stack=stack,
-            choice=self.settings.engine,
-            source=self.source,
-            dockerfile=self.settings.dockerfile,
-            platform=self.settings.platform,
-            image=self.plan.image,
-            credentials=self.credentials,
-            progress=progress,
-        )
+    @asynccontextmanager
+    async def _engine(self, progress: RunProgress) -> AsyncIterator[HostEngine]:
+        async with AsyncExitStack() as stack:
+            yield HostEngine(
+                stack=stack,
+                choice=self.settings.engine,
+                source=self.source,
+                dockerfile=self.settings.request.dockerfile,
+                image=self.plan.image,
+                credentials=self.credentials,
+                progress=progress,
+            )
+
+    @asynccontextmanager
+    async def _built(self, progress: RunProgress) -> AsyncIterator[HostEngine]:
+        async with self._engine(progress) as engine:
+            with Steps(progress).step("build the image"):
+                await engine.build(self.plan)
+            yield engine

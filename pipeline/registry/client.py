@@ -28,6 +28,7 @@ from pipeline.registry.manifests import (
 from pipeline.registry.retry import trying_again
 from pipeline.rules.errors import RegistryError, TransientError
 from pipeline.rules.image_name import DIGEST, ImageName
+from pipeline.rules.platforms import Platform
 from pipeline.rules.text import quoted
 
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
@@ -90,12 +91,12 @@ class Registry:
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST_TYPES[0]
         return Manifest(content=response.content, media_type=media_type, digest=digest)
 
-    async def config(self, manifest: Manifest, platform: str) -> ImageConfig:
+    async def config(self, manifest: Manifest, platform: Platform) -> ImageConfig:
         """Read an image's configuration.
 
         Args:
-            manifest: The image's manifest, or an index of which the platform's image is taken.
-            platform: Such as `linux/amd64`.
+            manifest: The image's manifest, or an index that has the platform's image.
+            platform: Which image of an index.
 
         Raises:
             RegistryError: The manifest or the configuration is not what it should be.

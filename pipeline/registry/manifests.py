@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.rules.image_name import DIGEST
+from pipeline.rules.platforms import Platform
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -45,13 +46,13 @@ class ImageConfig(BaseModel):
 
     Attributes:
         labels: Its labels.
-        platform: What it is for, such as `linux/amd64`; empty where it does not say.
+        platform: Its platform; None if it has none.
     """
 
     model_config = ConfigDict(frozen=True)
 
     labels: dict[str, str] = {}
-    platform: str = ""
+    platform: Platform | None = None
 
 
 def image_config(content: bytes) -> ImageConfig:
@@ -63,18 +64,12 @@ def image_config(content: bytes) -> ImageConfig:
     document = json_object(content)
     try:
         labels = (document.get("config") or {}).get("Labels") or {}
-        system, architecture = document.get("os"), document.get("architecture")
         return ImageConfig(
             labels={str(key): str(value) for key, value in labels.items()},
-            platform=f"{system}/{architecture}" if system and architecture else "",
+            platform=_platform(document),
         )
     except AttributeError as error:
         raise ValueError(error) from error
-
-
-def same_platform(one: str, other: str) -> bool:
-    """Say whether two platforms have one system and architecture, whatever their variants (`linux/arm64/v8`)."""
-    return one.split("/")[:2] == other.split("/")[:2]
 
 
 def digest_of(content: bytes) -> str:
@@ -105,12 +100,19 @@ def json_object(content: bytes) -> dict[str, Any]:
     return value
 
 
-def digest_for_platform(descriptors: list[Any], platform: str) -> str | None:
+def digest_for_platform(descriptors: list[Any], platform: Platform) -> str | None:
     """Return the digest of an index's image for a platform such as `linux/amd64`, or None where it has none."""
-    system, _, architecture = platform.partition("/")
-    wanted = (system, architecture.partition("/")[0])
     for descriptor in descriptors:
-        found = descriptor.get("platform") if isinstance(descriptor, dict) else None
-        if isinstance(found, dict) and (found.get("os"), found.get("architecture")) == wanted:
+        named = descriptor.get("platform") if isinstance(descriptor, dict) else None
+        found = _platform(named) if isinstance(named, dict) else None
+        if found is not None and found.matches(platform):
             return digest_in(descriptor)
     return None
+
+
+def _platform(document: dict[str, Any]) -> Platform | None:
+    """Read the platform of a configuration, or of an index's descriptor."""
+    system, architecture = document.get("os"), document.get("architecture")
+    if not (isinstance(system, str) and isinstance(architecture, str) and system and architecture):
+        return None
+    return Platform(system, architecture)

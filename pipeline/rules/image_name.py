@@ -75,6 +75,11 @@ class ImageName(BaseModel):
         """Whether the registry is on the loopback interface, and so is reached by plain HTTP."""
         return is_loopback(self.registry)
 
+    @property
+    def port(self) -> int | None:
+        """The registry's port, or None if its name has none."""
+        return _port(self.registry)
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -165,5 +170,5 @@ def is_loopback(registry: str) -> bool:
 
 
 def _port(registry: str) -> int | None:
-    port = registry.rpartition(":")[2]
-    return int(port) if port.isdigit() else None
+    port = registry[registry.rfind("]") + 1 :].partition(":")[2]
+    return int(port) if port else None

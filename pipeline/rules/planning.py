@@ -1,79 +1,59 @@
-"""From what the caller asks for and what git knows to what one run will do.
+"""From a caller's request and what git knows to the plan of one run.
 
 Pure: nothing is read or written here, so `plan` needs no credentials and no network.
 """
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import dataclass, field, replace
 
 from pipeline.rules.checkout import Checkout, Commit, effective_commit, effective_ref
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, SourceMismatchError
 from pipeline.rules.github_origin import GitHubRepository, github_repository
 from pipeline.rules.image_name import ImageName, image_name
+from pipeline.rules.options import RunRequest
+from pipeline.rules.platforms import Platform
 from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
-from pipeline.rules.tagging import LatestPolicy, TagPlan, plan_dirty, plan_tags
+from pipeline.rules.tagging import TagPlan, plan_dirty, plan_tags
 
-DEFAULT_REGISTRY = "ghcr.io"
 DEFAULT_OWNER = "linkradar"
-DEFAULT_NAME = "lr-backend"
 
 
-class RunRequest(BaseModel):
-    """What the caller asks for; None where git shall say it.
-
-    Attributes:
-        registry: Host and optional port.
-        owner: Who the image belongs to.
-        name: The image's own name.
-        ref: The full git ref.
-        sha: The full commit.
-        latest: When a stable version also becomes `latest`.
-        allow_dirty: Whether a working tree that no commit holds may be published, under a tag of its own.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    registry: str = DEFAULT_REGISTRY
-    owner: str | None = None
-    name: str = DEFAULT_NAME
-    ref: str | None = None
-    sha: str | None = None
-    latest: LatestPolicy = LatestPolicy.AUTO
-    allow_dirty: bool = False
-
-
-class RunPlan(BaseModel):
-    """What one run will do.
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What one run does.
 
     Attributes:
         image: Where the image goes.
-        tags: The tags of a clean tree, in the order of writing.
-        commit: What it is built from.
-        repository: The origin, where that is on GitHub.
+        tags: The tags, in the order of writing.
+        commit: The commit that the image is built from.
+        platform: The requested platform; None if the engine's own will do.
+        repository: The origin, if it is on GitHub.
         origin: The origin's URL.
-        checked_out: The commit at HEAD, where git says that it is another one than the run's.
-        dirty: The paths that are not what the commit says, and how a message lists them.
-        owner_known: False where nobody said who the image belongs to and the default stands in.
-        notices: What a person should know before it goes on.
+        checked_out: The commit at HEAD, if git reports that it is not the run's.
+        dirty: The paths that differ from the commit.
+        dirty_summary: The same paths, as a message lists them.
+        allow_dirty: Whether a dirty tree may be published.
+        owner_known: False if neither the caller nor the origin names the image's owner.
+        notices: What the user should know before the run starts.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     image: ImageName
     tags: TagPlan
     commit: Commit
+    platform: Platform | None = None
     repository: GitHubRepository | None = None
-    origin: str | None = Field(default=None, repr=False)  # may hold a password
+    origin: str | None = field(default=None, repr=False)  # may hold a password
     checked_out: Commit | None = None
     dirty: tuple[str, ...] = ()
     dirty_summary: str = ""
+    allow_dirty: bool = False
     owner_known: bool = True
     notices: tuple[str, ...] = ()
 
     def commit_report(self) -> CommitReport:
-        """Say which commit it is, with its page on GitHub where there is one."""
+        """Return the commit as a report holds it, with its page on GitHub if there is one."""
         url = None if self.repository is None else self.repository.commit_url(self.commit.sha)
         return CommitReport(
             sha=self.commit.sha,
@@ -84,7 +64,7 @@ class RunPlan(BaseModel):
         )
 
     def report(self) -> PlanReport:
-        """Say what would be built and tagged."""
+        """Return what would be built and tagged."""
         names = tuple(tag.name for tag in self.tags.tags)
         return PlanReport(
             image=str(self.image),
@@ -98,57 +78,52 @@ class RunPlan(BaseModel):
             dirty=self.dirty,
         )
 
-    def for_publishing(self) -> RunPlan:
-        """Return this plan where it may go to its registry.
+    def check_publishable(self) -> None:
+        """Check that the image may be published.
 
         Raises:
-            ImageNameError: Nobody said whose image it is, and it would leave this machine.
+            ImageNameError: The image's owner is not known, and the registry is not a local one.
+            DirtyTreeError: The working tree differs from the commit, and the request does not allow that.
         """
         if not self.owner_known and not self.image.is_loopback:
-            msg = f"Nothing says who {self.image.name} belongs to on {self.image.registry}."
+            msg = f"The owner of {self.image.name} on {self.image.registry} is not known."
             raise ImageNameError(msg, hint="Give --owner, or set the remote `origin` to the repository on GitHub.")
-        return self
+        if self.dirty and not self.allow_dirty:
+            msg = f"The working tree differs from commit {self.commit.short_sha}: {self.dirty_summary}."
+            hint = "Commit or stash the changes, or give --allow-dirty to publish under a sha-…-dirty-… tag alone."
+            raise DirtyTreeError(msg, hint=hint)
 
-    def for_building(self) -> RunPlan:
-        """Return this plan where what is checked out may be built as its commit.
+    def check_buildable(self) -> None:
+        """Check that what is checked out may be built as the image of the run's commit.
 
         Raises:
-            SourceMismatchError: Git says that it is another commit.
+            SourceMismatchError: Git reports that it is a different commit.
         """
         if self.checked_out is not None:
             wanted, there = self.commit.short_sha, self.checked_out.short_sha
-            msg = f"The image of commit {wanted} must be built, but {there} is what is checked out."
-            raise SourceMismatchError(msg, hint=f"Check it out: git checkout {self.commit.short_sha}")
-        return self
+            msg = f"The image of commit {wanted} must be built, but commit {there} is checked out."
+            raise SourceMismatchError(msg, hint=f"Check it out: git checkout {wanted}")
 
-    def for_dirty_tree(self, content: str, *, allowed: bool) -> RunPlan:
+    def for_dirty_tree(self, content: str) -> RunPlan:
         """Return the plan that publishes a dirty tree under its own tag alone.
 
         Args:
             content: A digest of the source as it is.
-            allowed: What the caller said of dirty trees.
-
-        Raises:
-            DirtyTreeError: It is not allowed.
         """
-        if not allowed:
-            msg = f"The working tree is not what commit {self.commit.short_sha} says: {self.dirty_summary}."
-            hint = "Commit or stash it, or give --allow-dirty to publish it under a sha-…-dirty-… tag alone."
-            raise DirtyTreeError(msg, hint=hint)
-        return self.model_copy(update={"tags": plan_dirty(self.tags.ref, self.commit.sha, content)})
+        return replace(self, tags=plan_dirty(self.tags.ref, self.commit.sha, content))
 
 
 def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
-    """Decide what a run does.
+    """Plan a run.
 
     Args:
-        request: What the caller asks for.
-        checkout: What git knows, or None where there is no checkout and the request says it all.
+        request: What the caller requests.
+        checkout: What git knows, or None if the request names both ref and commit.
 
     Raises:
-        RefError: The ref or the commit cannot be published, or nothing says which one it is.
+        RefError: The ref or the commit cannot be published, or is not known.
         ImageNameError: The registry, owner or name is not valid.
-        SourceMismatchError: The ref is a tag that git has at another commit.
+        SourceMismatchError: The ref is a tag that points to a different commit.
     """
     origin = None if checkout is None else checkout.origin
     repository = github_repository(origin)
@@ -158,23 +133,25 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     commit = effective_commit(checkout, request.sha)
     notices: list[str] = []
     if owner is None:
-        notices.append(f"No --owner, and origin is not on GitHub: taking {DEFAULT_OWNER!r}.")
+        notices.append(f"No --owner given, and origin is not on GitHub: using {DEFAULT_OWNER!r}.")
     if checkout is not None and checkout.tagged is not None and checkout.tagged != commit.sha:
-        msg = f"{ref} names commit {short_sha(checkout.tagged)}, and this would publish {commit.short_sha} under it."
+        msg = f"{ref} points to commit {short_sha(checkout.tagged)}, not to {commit.short_sha}."
         raise SourceMismatchError(msg, hint=f"Check the tag out: git checkout {ref.removeprefix('refs/tags/')}")
     checked_out = None
     if checkout is not None and commit.sha != checkout.head.sha:
-        notices.append(f"--sha {commit.short_sha} is not what is checked out ({checkout.head.short_sha}).")
+        notices.append(f"--sha {commit.short_sha} is not the commit that is checked out ({checkout.head.short_sha}).")
         checked_out = checkout.head if checkout.named is not None else None
     return RunPlan(
         image=image,
         tags=plan_tags(ref, commit.sha, request.latest),
         commit=commit,
+        platform=request.platform,
         repository=repository,
         origin=origin,
         checked_out=checked_out,
         dirty=() if checkout is None else checkout.dirty,
         dirty_summary="" if checkout is None else checkout.dirty_summary(),
+        allow_dirty=request.allow_dirty,
         owner_known=owner is not None,
         notices=tuple(notices),
     )

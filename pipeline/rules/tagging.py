@@ -62,9 +62,9 @@ class LatestPolicy(Enum):
     """When a stable version also becomes `latest`."""
 
     AUTO = "auto"
-    """When no higher stable version is in the registry."""
+    """If no higher stable version is in the registry."""
     ALWAYS = "always"
-    """Always, even when that moves it back."""
+    """Always, even if that moves it back."""
     NEVER = "never"
     """Never; `latest` stays where it is."""
 

@@ -64,8 +64,8 @@ def test_a_repository_without_a_commit(own_lr_ci: Command, tmp_path: Path, regis
         (("--name", "LR-Backend"), "The image name 'LinkRadar/LR-Backend' is not valid"),
         (("--name", "lr backend"), "The image name 'LinkRadar/lr backend' is not valid"),
         (("--owner", "link radar"), "The image name 'link radar/lr-backend' is not valid"),
-        (("--source", "frontend"), "There is no folder"),
-        (("--dockerfile", "Dockerfile.other"), "There is no 'Dockerfile.other' in"),
+        (("--source", "frontend"), "Source directory"),
+        (("--dockerfile", "Dockerfile.other"), "Dockerfile 'Dockerfile.other' not found in"),
         (("--token", "ghp_0123456789"), "--token: Invalid secret source"),
         (("--token", "env:NOT_SET_ANYWHERE"), "NOT_SET_ANYWHERE is not set"),
     ],
@@ -85,7 +85,7 @@ def test_a_dirty_tree(own_lr_ci: Command, small: Workspace, registry: RunningReg
 
     error = refused(push(own_lr_ci, small.folder, registry), 6)
 
-    assert f"The working tree is not what commit {small.short} says: backend/notes.txt." in error
+    assert f"The working tree differs from commit {small.short}: backend/notes.txt." in error
     assert_untouched(own_lr_ci, registry)
 
 
@@ -179,7 +179,7 @@ def test_a_commit_that_is_not_checked_out(small_lr_ci: Command, small: Workspace
 
     error = refused(push(small_lr_ci, small.folder, registry, "--sha", older), 6)
 
-    assert f"commit {older[:7]} must be built, but {newer[:7]} is what is checked out" in error
+    assert f"commit {older[:7]} must be built, but commit {newer[:7]} is checked out" in error
     assert writes(registry.requests()) == []
 
 

@@ -94,7 +94,7 @@ def test_a_build_that_is_stopped_leaves_nothing_behind(
     run = ended(process)
 
     assert (run.exit_code, run.stdout) == (128 + number, "")
-    assert run.error == f"Stopped by {number.name}; what was running is cleaned up."
+    assert run.error == f"Stopped by {number.name} and cleaned up."
     assert "Traceback" not in run.stderr
     assert_nothing_left(own_lr_ci, seconds)
     assert not {path for path in Path("/dev/shm").iterdir() if f"s{process.pid}-" in path.name} - in_memory  # noqa: S108
@@ -130,5 +130,5 @@ def test_a_command_in_the_image_that_is_stopped_leaves_nothing_behind(own_lr_ci:
     run = ended(process)
 
     assert (run.exit_code, run.stdout) == (143, "")
-    assert run.error == "Stopped by SIGTERM; what was running is cleaned up."
+    assert run.error == "Stopped by SIGTERM and cleaned up."
     assert_nothing_left(own_lr_ci, seconds)

@@ -15,6 +15,7 @@ import httpx
 from pipeline.rules.errors import BuildError, TransientError
 from pipeline.rules.labels import oci_labels
 from pipeline.rules.planning import RunPlan
+from pipeline.rules.platforms import Platform
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -96,13 +97,14 @@ class Builder:
     """An `ImageBuilder` that makes a small image with a plan's labels.
 
     Attributes:
-        plan: Says the labels, and the repository.
+        plan: What the image is; that of the build once there was one.
         url: The registry's.
         auth: User and password.
         files: What the image holds.
         during_build: Runs while the image is built.
         fails: Whether it cannot be built.
         upload_fails: How many uploads fail by what may pass by itself.
+        platform: What it builds for by default.
         calls: What was asked of it.
     """
 
@@ -113,6 +115,7 @@ class Builder:
     during_build: Callable[[], Awaitable[None]] | None = None
     fails: bool = False
     upload_fails: int = 0
+    platform: Platform = field(default=Platform("linux", "amd64"))
     calls: list[str] = field(default_factory=list)
 
     @property
@@ -128,21 +131,30 @@ class Builder:
         )
         return Image(labels, self.files)
 
-    async def build(self) -> None:
+    async def content(self) -> str:
+        self.calls.append("content")
+        return digest_of(b"".join(self.files))
+
+    async def default_platform(self) -> Platform:
+        return self.platform
+
+    async def build(self, plan: RunPlan) -> None:
         self.calls.append("build")
+        self.plan = plan
         if self.during_build is not None:
             await self.during_build()
         if self.fails:
             msg = "It could not be built."
             raise BuildError(msg)
 
-    async def upload(self, reference: str) -> str:
+    async def upload(self, plan: RunPlan, reference: str) -> str:
+        assert plan == self.plan
         self.calls.append(f"upload {reference}")
         if self.upload_fails > 0:
             self.upload_fails -= 1
             msg = "short read."
             raise TransientError(msg)
-        repository, tag = reference.removeprefix(f"{self.plan.image.registry}/").split(":")
+        repository, tag = reference.removeprefix(f"{plan.image.registry}/").split(":")
         headers = {"User-Agent": BUILDER_AGENT}
         with httpx.Client(base_url=self.url, auth=self.auth, trust_env=False, headers=headers) as client:
             return self.image.push(client, repository, tag)

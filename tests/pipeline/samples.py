@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.planning import RunPlan, RunRequest, plan_run
+from pipeline.rules.options import RunRequest
+from pipeline.rules.planning import RunPlan, plan_run
+from pipeline.rules.platforms import Platform
 from pipeline.rules.refs import CommitSha
 from pipeline.rules.report import BuildReport, CommitReport, StepReport, TagOutcome, TagReport
 from pipeline.rules.tagging import LatestPolicy, TagKind
@@ -44,9 +46,11 @@ def run_plan(
     *,
     sha: str = SHA,
     latest: LatestPolicy = LatestPolicy.AUTO,
+    platform: Platform | None = None,
     dirty: tuple[str, ...] = (),
+    allow_dirty: bool = False,
 ) -> RunPlan:
-    request = RunRequest(registry=host, ref=ref, latest=latest)
+    request = RunRequest(registry=host, ref=ref, latest=latest, platform=platform, allow_dirty=allow_dirty)
     return plan_run(request, checkout(sha=sha, dirty=dirty))
 
 

@@ -89,7 +89,7 @@ class Server:
 
 
 @contextmanager
-def serving(handler: Handler, *, address: str = "127.0.0.1", name: str = "localhost") -> Iterator[Server]:
+def serving(handler: Handler, *, name: str = "localhost") -> Iterator[Server]:
     """Serve for the length of a block, on a free port."""
 
     class Requests(BaseHTTPRequestHandler):
@@ -118,7 +118,7 @@ def serving(handler: Handler, *, address: str = "127.0.0.1", name: str = "localh
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer((address, 0), Requests) as listening:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Requests) as listening:
         listening.daemon_threads = True
         server = Server(f"{name}:{listening.server_address[1]}", handler)
         thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -17,7 +17,7 @@ LAYERS = (
     ("registry.client",),
     ("registry.failures",),
     ("registry.credentials", "rules.planning", "rules.job_summary", "progress"),
-    ("rules.labels", "rules.report"),
+    ("rules.labels", "rules.options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
     ("registry.manifests",),
     ("rules.image_name", "rules.platforms", "rules.refs"),

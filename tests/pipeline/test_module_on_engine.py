@@ -129,10 +129,10 @@ async def test_publish_gives_all_of_it_and_verify_finds_it_fit(checkout: Workspa
     assert publication.image == image.name
     assert publication.tags == [f"sha-{checkout.short}", "master"]
     assert publication.references == [f"{image.name}:{tag}" for tag in publication.tags]
-    report = BuildReport.model_validate_json(await (await publication.report()).contents(), strict=True, extra="forbid")
+    report = BuildReport.model_validate_json(await publication.report.contents(), strict=True, extra="forbid")
     assert report.built
     assert report.digest == publication.digest
-    assert publication.digest in await publication.summary()
+    assert publication.digest in publication.summary
 
     reference, version, answer = (await module.verify(registry_service=service(registry))).splitlines()
     assert reference == f"{image.name}@{publication.digest}"
@@ -157,7 +157,7 @@ async def test_a_detached_head_on_a_version_releases_what_the_branch_built(
     assert publication.tags == [f"sha-{checkout.short}", "v0.1.1", "latest"]
     assert {Image(registry).digest(tag) for tag in publication.tags} == {built}
     assert uploaded(registry.requests()) == layers
-    assert not json.loads(await (await publication.report()).contents())["built"]
+    assert not json.loads(await publication.report.contents())["built"]
     assert not [step for step in work if "build" in step.lower()]
 
 
@@ -175,7 +175,7 @@ async def test_a_dirty_tree_is_refused_or_gets_a_tag_of_its_own(checkout: Worksp
     checkout.append("backend/app/models/link.rb", "\n# Not committed.\n")
     module = module_of(checkout, registry=registry.host)
 
-    with pytest.raises(FunctionError, match=f"not what commit {checkout.short} says: backend/app/models/link.rb"):
+    with pytest.raises(FunctionError, match=f"differs from commit {checkout.short}: backend/app/models/link.rb"):
         await module.build_and_push(registry_service=service(registry))
     assert writes(registry.requests()) == []
 
@@ -230,5 +230,5 @@ async def test_a_failing_command_ends_the_message(checkout: Workspace, registry:
 
 
 async def test_a_missing_dockerfile_is_named(checkout: Workspace) -> None:
-    with pytest.raises(FunctionError, match=r"There is no 'Other\.dockerfile' in the source folder"):
+    with pytest.raises(FunctionError, match=r"Dockerfile 'Other\.dockerfile' not found in the source directory"):
         await module_of(checkout, dockerfile="Other.dockerfile").build()

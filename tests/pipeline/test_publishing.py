@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 import httpx
 import pytest
 from pydantic import SecretStr
 
-from ci.local_registry import Request
 from pipeline.progress import Steps
-from pipeline.publishing import Published, Target, publish
+from pipeline.publishing import Published, publish
 from pipeline.registry.client import Registry, open_registry
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.manifests import Manifest
@@ -19,24 +18,28 @@ from pipeline.rules.errors import (
     AuthError,
     BuildError,
     CollisionError,
+    DirtyTreeError,
+    ImageNameError,
     PipelineError,
     RegistryError,
     SourceMismatchError,
     WriteOnceError,
 )
-from pipeline.rules.planning import RunPlan
+from pipeline.rules.options import RunRequest
+from pipeline.rules.planning import RunPlan, plan_run
+from pipeline.rules.platforms import Platform
 from pipeline.rules.report import TagOutcome
 from pipeline.rules.tagging import LatestPolicy
-from pipeline.run import RegistryAccess, find_digest, run_publish
+from pipeline.run import RegistryAccess, find_digest, publish_run
+from tests.access_log import Request
 from tests.pipeline.images import BUILDER_AGENT, INDEX, Builder, Image, digest_of, index_of, put_manifest
-from tests.pipeline.samples import OTHER_SHA, SHA, TWIN_SHA, run_plan
+from tests.pipeline.samples import OTHER_SHA, SHA, TWIN_SHA, checkout, run_plan
 from tests.pipeline.servers import DROP, Answer, Fault, as_json, proxy
 from tests.registry_fixtures import RunningRegistry
 
 REPOSITORY = "linkradar/lr-backend"
 MANIFESTS = f"/v2/{REPOSITORY}/manifests/"
 REVISION = "org.opencontainers.image.revision"
-TARGET = Target("linux/amd64")
 RELEASE = "refs/tags/v1.2.3"
 WRITTEN, MOVED, PRESENT, KEPT = TagOutcome.WRITTEN, TagOutcome.MOVED, TagOutcome.PRESENT, TagOutcome.KEPT
 
@@ -77,10 +80,9 @@ class Bench:
     def builder(self, plan: RunPlan) -> Builder:
         return Builder(plan, self.running.url, self.running.auth)
 
-    async def publish(self, plan: RunPlan, builder: Builder | None = None, target: Target = TARGET) -> Published:
+    async def publish(self, plan: RunPlan, builder: Builder | None = None) -> Published:
         async with open_registry(plan.image, None) as registry:
-            steps = Steps(Heard())
-            return await publish(plan, registry, builder or self.builder(plan), steps, target=target)
+            return await publish(plan, registry, builder or self.builder(plan), Steps(Heard()))
 
     def digests(self) -> dict[str, str]:
         """Return what every tag in the registry names, by the registry itself."""
@@ -286,28 +288,30 @@ class TestGuards:
 
     async def test_an_image_for_another_platform_than_asked_for_is_not_promoted(self, bench: Bench) -> None:
         await bench.publish(bench.plan())
-        plan = bench.plan(RELEASE)
+        plan = run_plan(bench.host, RELEASE, platform=Platform("linux", "arm64", "v8"))
         with pytest.raises(CollisionError, match=r"this commit for linux/amd64, not for linux/arm64/v8"):
-            await bench.publish(plan, target=Target("linux/arm64/v8", asked_for=True))
+            await bench.publish(plan)
         assert "v1.2.3" not in bench.digests()
 
     async def test_without_a_platform_asked_for_the_report_says_what_the_image_is_for(self, bench: Bench) -> None:
         await bench.publish(bench.plan())
-        promoted = await bench.publish(bench.plan(RELEASE), target=Target("linux/arm64"))
+        builder = bench.builder(bench.plan(RELEASE))
+        builder.platform = Platform("linux", "arm64")
+        promoted = await bench.publish(builder.plan, builder)
         assert not promoted.built
         assert promoted.platform == "linux/amd64"
 
     async def test_what_is_not_checked_out_is_not_built_but_promoted(self, bench: Bench) -> None:
-        elsewhere = {"checked_out": Commit(sha=OTHER_SHA)}
-        plan = bench.plan().model_copy(update=elsewhere)
+        elsewhere = Commit(sha=OTHER_SHA)
+        plan = replace(bench.plan(), checked_out=elsewhere)
         builder = bench.builder(plan)
-        with pytest.raises(SourceMismatchError, match="9c68c4a must be built, but 0123456 is what is checked out"):
+        with pytest.raises(SourceMismatchError, match="9c68c4a must be built, but commit 0123456 is checked out"):
             await bench.publish(plan, builder)
         assert builder.calls == []
         assert bench.digests() == {}
 
         await bench.publish(bench.plan())
-        released = await bench.publish(bench.plan(RELEASE).model_copy(update=elsewhere))
+        released = await bench.publish(replace(bench.plan(RELEASE), checked_out=elsewhere))
         assert not released.built
 
     async def test_a_version_of_another_commit_is_refused_before_anything_is_built(self, bench: Bench) -> None:
@@ -391,7 +395,7 @@ class TestTogetherWithOthers:
 
 class TestADirtyTree:
     async def test_it_writes_its_own_tag_alone(self, bench: Bench) -> None:
-        plan = bench.plan(RELEASE).for_dirty_tree("content", allowed=True)
+        plan = bench.plan(RELEASE).for_dirty_tree("content")
         published = await bench.publish(plan)
         (tag,) = published.tags
         assert re.fullmatch(r"sha-9c68c4a-dirty-[0-9a-f]{8}", tag.name)
@@ -399,17 +403,17 @@ class TestADirtyTree:
         assert bench.digests() == {tag.name: published.digest}
 
     async def test_a_clean_build_of_the_commit_is_not_mistaken_for_it(self, bench: Bench) -> None:
-        dirty = await bench.publish(bench.plan().for_dirty_tree("content", allowed=True))
+        dirty = await bench.publish(bench.plan().for_dirty_tree("content"))
         clean = await bench.publish(bench.plan())
         assert clean.built
         assert clean.digest != dirty.digest
         assert len(bench.digests()) == 3
 
     async def test_the_same_content_is_not_built_twice(self, bench: Bench) -> None:
-        plan = bench.plan().for_dirty_tree("content", allowed=True)
+        plan = bench.plan().for_dirty_tree("content")
         await bench.publish(plan)
         assert not (await bench.publish(plan)).built
-        assert (await bench.publish(bench.plan().for_dirty_tree("more", allowed=True))).built
+        assert (await bench.publish(bench.plan().for_dirty_tree("more"))).built
 
 
 class TestAnIndex:
@@ -541,7 +545,7 @@ class TestHalfWay:
 
 class TestAWholeRun:
     async def _run(self, plan: RunPlan, builder: Builder, heard: Heard) -> dict[str, object]:
-        report = await run_publish(plan, builder, RegistryAccess(), heard, target=TARGET)
+        report = await publish_run(plan, builder, RegistryAccess(), heard)
         return report.model_dump(mode="json")
 
     async def test_it_is_reported_whole(self, bench: Bench) -> None:
@@ -578,6 +582,33 @@ class TestAWholeRun:
         assert "The image of commit 9c68c4a is in the registry already." in heard.lines
         assert "build the image" not in heard.lines
 
+    async def test_a_plan_that_may_not_be_published_is_refused_before_anything_is_done(self, bench: Bench) -> None:
+        unowned = plan_run(RunRequest(registry="registry.invalid"), checkout(origin=None))
+        dirty = run_plan(bench.host, dirty=("a.rb",))
+        for plan, error in ((unowned, ImageNameError), (dirty, DirtyTreeError)):
+            builder, heard = bench.builder(plan), Heard()
+            with pytest.raises(error):
+                await self._run(plan, builder, heard)
+            assert heard.lines == list(plan.notices)
+            assert builder.calls == []
+        assert bench.running.requests() == []
+
+    async def test_a_dirty_tree_that_is_allowed_is_published_under_its_own_tag_alone(self, bench: Bench) -> None:
+        plan = run_plan(bench.host, RELEASE, dirty=("a.rb",), allow_dirty=True)
+        builder = bench.builder(plan)
+        report = await self._run(plan, builder, Heard())
+        (tag,) = bench.digests()
+        assert tag == plan.for_dirty_tree(digest_of(b"baseapp")).tags.primary.name
+        assert report["primary"] == f"{bench.host}/{REPOSITORY}:{tag}"
+        assert builder.calls == ["content", "build", f"upload {report['primary']}"]
+
+    async def test_a_clean_tree_is_not_read(self, bench: Bench) -> None:
+        plan = run_plan(bench.host, allow_dirty=True)
+        builder = bench.builder(plan)
+        await self._run(plan, builder, Heard())
+        assert "content" not in builder.calls
+        assert set(bench.digests()) == {"sha-9c68c4a", "master"}
+
     async def test_what_a_tag_names_is_found(self, bench: Bench) -> None:
         plan = bench.plan()
         with pytest.raises(RegistryError, match="sha-9c68c4a is not in the registry"):
@@ -590,7 +621,7 @@ async def test_a_registry_with_a_password_is_written_with_one_question(registry_
     bench = Bench(registry_with_auth, registry_with_auth.host)
     plan = bench.plan(RELEASE)
     credentials = Credentials(username=registry_with_auth.user, password=SecretStr(registry_with_auth.password))
-    report = await run_publish(plan, bench.builder(plan), RegistryAccess(credentials), Heard(), target=TARGET)
+    report = await publish_run(plan, bench.builder(plan), RegistryAccess(credentials), Heard())
     assert [tag.outcome for tag in report.tags] == [WRITTEN] * 3
     refused = [request for request in registry_with_auth.requests() if request.status == 401]
     assert len([request for request in refused if request.agent == "backend-pipeline"]) == 1

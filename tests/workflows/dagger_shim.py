@@ -11,8 +11,9 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -132,11 +133,19 @@ def _module(flags: Mapping[str, str], top: Path) -> BackendPipeline:
     return BackendPipeline(**({"registry": os.environ[REGISTRY]} | values))
 
 
+def _field(result: Any, name: str) -> Any:
+    """Read a field of an object that a function returned; what the module returns has no functions of its own."""
+    attribute = name.replace("-", "_")
+    if not is_dataclass(result) or attribute not in {field.name for field in fields(result)}:
+        msg = f'unknown command "{name}" for "dagger call"'
+        raise UsageError(msg)
+    return getattr(result, attribute)
+
+
 async def _answer(result: Any, arguments: list[str]) -> str:
     """Follow the chain behind a function's result, down to a text or a file."""
     while arguments and not arguments[0].startswith("-"):
-        result = function_named(type(result), arguments.pop(0))(result)
-        result = await result if isinstance(result, Awaitable) else result
+        result = _field(result, arguments.pop(0))
     if isinstance(result, dagger.File):
         if len(arguments) != 2 or arguments[0] != "-o":
             msg = "a file wants -o PATH, and nothing else"

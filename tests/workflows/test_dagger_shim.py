@@ -12,7 +12,7 @@ import pytest
 from pipeline.module import BackendPipeline, Publication
 from tests.acceptance.command import ROOT
 from tests.workflows import dagger_shim
-from tests.workflows.dagger_shim import UsageError, checks, function_named, parameters, take_flags
+from tests.workflows.dagger_shim import UsageError, _field, checks, function_named, parameters, take_flags
 
 
 def test_flags_are_those_of_the_module() -> None:
@@ -43,7 +43,13 @@ def test_flags_end_where_the_next_function_begins() -> None:
 def test_a_function_that_is_not_there_is_refused() -> None:
     with pytest.raises(UsageError, match='unknown command "push"'):
         function_named(BackendPipeline, "push")
-    assert function_named(Publication, "report").__name__ == "report"
+
+
+def test_a_field_is_read_by_its_name() -> None:
+    publication = Publication(digest="d", image="i", tags=[], references=[], report=None, summary="s")  # type: ignore[call-arg] # object_type makes it a dataclass
+    assert _field(publication, "summary") == "s"
+    with pytest.raises(UsageError, match='unknown command "reports"'):
+        _field(publication, "reports")
 
 
 def test_the_module_has_a_check_that_wants_no_argument() -> None:

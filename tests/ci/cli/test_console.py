@@ -4,14 +4,27 @@ import io
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
 
-from ci.cli.console import ConsoleProgress, answer_console, error_console
+from ci.cli.console import ConsoleProgress, answer_console, error_console, print_verbatim
 from ci.engine.events import Notice, OutputLine, StepFinished, StepStarted
 from pipeline.rules.text import without_terminal_codes
+from tests.ci.cli.command import InProcess
+from tests.ci.repositories import Repository
 
+# What Rich would make something else of: emoji codes, markup, links, numbers, tabs, trailing spaces.
+TEXTS = [
+    "y.js:100:1",
+    "taking :smile: for a name :warning:",
+    "[red]not red[/red] closes [/] nothing",
+    "https://example.org/a_(b)?c=1#d 'quoted' 1.5 None",
+    "tab\tand  two spaces, and some behind  ",
+    "word " * 50 + "x" * 200,
+    "two\n  lines",
+]
 MARKUP = ["[red]not red[/red]", "closes [/] nothing", "[link=https://example.org]x[/link]", "back\\[slash]", "a\\"]
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
@@ -173,6 +186,48 @@ class TestOnATerminal:
         with ConsoleProgress(console, show_output=False) as progress:
             progress.engine_event(OutputLine(1, "Installing gems"))
         assert shown(console) == ""
+
+
+class TestTexts:
+    """A text comes out as it was given, on a terminal and in a pipe."""
+
+    @pytest.mark.parametrize("text", TEXTS)
+    @pytest.mark.parametrize("console", [plain, terminal])
+    def test_are_printed_as_they_are(self, console: Callable[[], Console], text: str) -> None:
+        to = console()
+        print_verbatim(to, text)
+        print_verbatim(to, "a ", (text, "red"), " z")
+        assert without_terminal_codes(shown(to)) == f"{text}\na {text} z\n"
+
+    @pytest.mark.parametrize("text", TEXTS[:4])
+    def test_of_a_step_are_shown_as_they_are(self, text: str) -> None:
+        to = terminal()
+        with ConsoleProgress(to, show_output=True) as progress:
+            progress.started(text)
+            progress.engine_event(StepStarted(1, text))
+            progress.engine_event(OutputLine(1, text))
+            progress.finished(text, 1)
+        seen = without_terminal_codes(shown(to))
+        assert f" {text} {text}" in seen
+        assert f"  {text}\n" in seen
+        assert f"✓ {text} 1.0 s\n" in seen
+
+    @pytest.mark.parametrize("forced", ["", "1"])
+    def test_of_an_error_are_shown_as_they_are(
+        self, repository: Repository, in_process: InProcess, monkeypatch: pytest.MonkeyPatch, forced: str
+    ) -> None:
+        monkeypatch.setenv("FORCE_COLOR", forced)
+        monkeypatch.chdir(repository.top)
+        run = in_process("build", "--source", "y.js:100:1 [red] 'x'")
+        assert run.exit_code == 2
+        assert "y.js:100:1 [red] 'x'" in without_terminal_codes(run.stderr)
+
+    @pytest.mark.parametrize("forced", ["", "1"])
+    def test_of_a_wrong_argument_are_shown_as_they_are(
+        self, in_process: InProcess, monkeypatch: pytest.MonkeyPatch, forced: str
+    ) -> None:
+        monkeypatch.setenv("FORCE_COLOR", forced)
+        assert "y.js:100:1 [red]" in without_terminal_codes(in_process("plan", "y.js:100:1 [red]").stderr)
 
 
 class TestTheConsoles:

@@ -124,8 +124,7 @@ def test_an_unexpected_error_is_a_bug_and_says_how_to_see_more() -> None:
     code, text = left_with(KeyError("[red]key"))
     assert code == 1
     assert (
-        text
-        == "error: This is a bug: KeyError: '[red]key'\nRun it again with --debug for the traceback, and report it.\n"
+        text == "error: Internal error: KeyError: '[red]key'\nPlease report it with the traceback that --debug shows.\n"
     )
 
 
@@ -147,7 +146,7 @@ def test_a_signal_stops_the_command_after_its_cleanup(number: signal.Signals, co
     assert sleeper.end() == (
         code,
         "cleaned up\n",
-        f"error: Stopped by {number.name}; what was running is cleaned up.\n",
+        f"error: Stopped by {number.name} and cleaned up.\n",
     )
 
 
@@ -162,7 +161,7 @@ def test_more_signals_do_not_stop_the_cleanup() -> None:
     # GitHub's runner sends SIGINT to a job that is cancelled and SIGTERM seven seconds later.
     sleeper = Sleeper("await anyio.sleep(1)")
     sleeper.send(signal.SIGINT, signal.SIGTERM, signal.SIGINT)
-    assert sleeper.end() == (130, "cleaned up\n", "error: Stopped by SIGINT; what was running is cleaned up.\n")
+    assert sleeper.end() == (130, "cleaned up\n", "error: Stopped by SIGINT and cleaned up.\n")
 
 
 @pytest.mark.parametrize("error", ["KeyError('late')", "PipelineError('late')"])
@@ -171,7 +170,7 @@ def test_what_goes_wrong_while_a_command_is_stopped_does_not_hide_that_it_was(er
     sleeper.send(signal.SIGTERM)
     code, out, err = sleeper.end()
     assert (code, out) == (143, "")
-    assert err.splitlines()[0] == "error: Stopped by SIGTERM, and stopping failed."
+    assert err.splitlines()[0] == "error: Stopped by SIGTERM, but the cleanup failed."
     assert "late" in err
 
 

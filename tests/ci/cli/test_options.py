@@ -10,12 +10,17 @@ import pytest
 import typer.main
 
 from ci.cli.app import app
+from ci.cli.build_commands import BuildAndPushCommand
 from ci.cli.options import expectation, run_settings
 from ci.local.engine_choice import EngineChoice
+from ci.local.local_run import Run, RunSettings
 from ci.system.secret_source import SecretKind, SecretSource
 from pipeline.rules.errors import UsageError
-from pipeline.rules.planning import RunRequest
+from pipeline.rules.options import SHARED, VerifyOptions, options_of
+from pipeline.rules.platforms import Platform
+from pipeline.rules.runtime_checks import Expectation
 from tests.ci.cli.command import InProcess
+from tests.pipeline.interface import registered
 
 
 def commands() -> dict[str, Any]:
@@ -77,8 +82,8 @@ def test_an_option_that_several_commands_have_is_described_alike() -> None:
 def test_the_help_says_what_the_exit_codes_mean(in_process: InProcess) -> None:
     text = " ".join(in_process("--help").stdout.split())
     assert (
-        "Exit codes: 0 done, 1 a bug of ours, 2 bad usage or ref, 3 the build failed, 4 not allowed, "
-        "5 the registry or network failed, 6 a guard refused." in text
+        "Exit codes: 0 success, 1 internal error, 2 invalid usage, ref, commit, name or directory, "
+        "3 build failed, 4 access denied, 5 registry, network or engine failed, 6 refused by a guard." in text
     )
 
 
@@ -101,15 +106,19 @@ def test_no_option_takes_a_secret_itself() -> None:
         assert all(parameter.metavar == "PLACE" for parameter in command.params if parameter.name == "token"), name
 
 
+def settings(**given: Any) -> RunSettings:
+    return run_settings(BuildAndPushCommand(**given))
+
+
 def test_settings_hold_where_a_token_is_and_not_what_it_is() -> None:
-    settings = run_settings(RunRequest(), source=Path("api"), dockerfile="Dockerfile", token="env:GITHUB_TOKEN")
-    assert settings.token == SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
-    assert (settings.source, settings.engine, settings.folder) == (Path("api"), EngineChoice.AUTO, Path.cwd())
+    found = settings(source="api", token="env:GITHUB_TOKEN")
+    assert found.token == SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
+    assert (found.request.source, found.engine, found.folder) == ("api", EngineChoice.AUTO, Path.cwd())
 
 
 def test_a_token_that_is_no_place_is_refused() -> None:
     with pytest.raises(UsageError, match="--token: Invalid secret source"):
-        run_settings(RunRequest(), source=None, dockerfile="Dockerfile", token="ghp_0123456789")
+        settings(token="ghp_0123456789")
 
 
 @pytest.mark.parametrize(
@@ -117,20 +126,74 @@ def test_a_token_that_is_no_place_is_refused() -> None:
     [
         ("", "/up", "is empty"),
         ("  ", "/up", "is empty"),
-        ("'", "/up", "cannot be read"),
-        ("true", "up", "with a slash"),
+        ("'", "/up", "Invalid --command"),
+        ("true", "up", "start with a slash"),
     ],
 )
-def test_an_expectation_that_cannot_be_meant_is_refused(command: str, path: str, words: str) -> None:
+def test_an_invalid_expectation_is_refused(command: str, path: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        expectation(command, path, 3000)
+        expectation(VerifyOptions(command=command, path=path))
 
 
 def test_a_command_is_split_as_a_shell_would() -> None:
-    assert expectation("sh -c 'echo a b'", "/", 80).command == ("sh", "-c", "echo a b")
+    assert expectation(VerifyOptions(command="sh -c 'echo a b'", path="/", port=80)).command == ("sh", "-c", "echo a b")
+
+
+def test_an_image_must_do_by_default_what_the_module_expects() -> None:
+    assert expectation(VerifyOptions()) == Expectation()
 
 
 @pytest.mark.parametrize("platform", ["foo", "linux", "linux/", "Linux/AMD64", "linux/amd64 ", "linux/arm64/8"])
-def test_a_platform_that_is_none_is_refused(platform: str) -> None:
-    with pytest.raises(UsageError, match="is none"):
-        run_settings(RunRequest(), source=None, dockerfile="Dockerfile", platform=platform)
+def test_an_invalid_platform_is_refused(in_process: InProcess, platform: str) -> None:
+    run = in_process("build", "--platform", platform)
+    assert run.exit_code == 2
+    assert run.complaint[0].startswith("error: Invalid platform")
+
+
+def test_a_platform_is_requested(monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> None:
+    seen: list[Platform | None] = []
+
+    async def prepare(self: RunSettings, *, builds: bool = True) -> Run:
+        del builds
+        seen.append(self.request.platform)
+        msg = "enough"
+        raise UsageError(msg)
+
+    monkeypatch.setattr(RunSettings, "prepare", prepare)
+    in_process("build", "--platform", "linux/arm64")
+    in_process("build")
+    assert seen == [Platform("linux", "arm64"), None]
+
+
+# What only one of both has: the module reads the repository itself and takes a Dagger service.
+MODULE_ONLY = {"repo", "git-config", "registry-service"}
+
+
+async def test_the_command_line_and_the_module_describe_an_option_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = re.findall(r"--([a-z-]+): .*\n +(.+)\n", await registered(monkeypatch))
+    in_module = {name.replace("-", "_"): text for name, text in listing if name not in MODULE_ONLY}
+    on_command_line = {
+        parameter.name: parameter.help.removesuffix(".")
+        for command in COMMANDS.values()
+        for parameter in command.params
+        if parameter.name in SHARED and parameter.rich_help_panel is not None
+    }
+    assert set(in_module) == set(on_command_line) == set(SHARED)
+    assert {name for name, text in in_module.items() if not text.startswith(on_command_line[name])} == set()
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_the_help_shows_a_description_as_it_is_written(in_process: InProcess, name: str) -> None:
+    shown = in_process("verify" if name in options_of(VerifyOptions) else "build-and-push", "--help").stdout
+    words = [word for word in shown.split() if word != "│"]
+    assert f" {SHARED[name].help}. [env var: LR_CI_{name.upper()}]" in " ".join(words)
+
+
+def test_what_is_given_counts_more_than_a_variable(monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> None:
+    for name, value in {"OWNER": "acme", "REF": "refs/tags/v1.0.0", "SHA": "9" * 40, "LATEST": "never"}.items():
+        monkeypatch.setenv(f"LR_CI_{name}", value)
+    assert in_process("plan").stdout.splitlines() == [
+        "ghcr.io/acme/lr-backend:sha-9999999",
+        "ghcr.io/acme/lr-backend:v1.0.0",
+    ]
+    assert in_process("plan", "--ref", "refs/heads/x").stdout.splitlines()[1] == "ghcr.io/acme/lr-backend:x"

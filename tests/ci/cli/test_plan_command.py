@@ -39,7 +39,7 @@ class TestOutsideAGitRepository:
         run = lr_ci(tmp_path, "plan", *RELEASE)
         assert run.exit_code == 0
         assert run.stdout.splitlines()[0] == "ghcr.io/linkradar/lr-backend:sha-9c68c4a"
-        assert run.stderr == "No --owner, and origin is not on GitHub: taking 'linkradar'.\n"
+        assert run.stderr == "No --owner given, and origin is not on GitHub: using 'linkradar'.\n"
 
     def test_the_environment_stands_in_for_options(self, tmp_path: Path) -> None:
         env = {"LR_CI_REGISTRY": "registry.example.org", "LR_CI_OWNER": "acme", "LR_CI_NAME": "links"}
@@ -86,7 +86,7 @@ class TestInAGitRepository:
 
     def test_a_commit_that_is_not_checked_out_is_told(self, repository: Repository) -> None:
         run = lr_ci(repository.top, "plan", "--owner", "acme", "--sha", SHA)
-        assert run.stderr == f"--sha 9c68c4a is not what is checked out ({repository.head[:7]}).\n"
+        assert run.stderr == f"--sha 9c68c4a is not the commit that is checked out ({repository.head[:7]}).\n"
 
     @pytest.mark.parametrize("message", ["Größe 🚢\n", "\x1b[31mred\x1b[0m [bold]\n", "a\r\nb\u2028c\n", "x" * 65_536])
     def test_a_message_comes_out_of_the_json_as_it_is(self, repository: Repository, message: str) -> None:
@@ -109,7 +109,7 @@ class TestWhatCannotBeMeant:
         assert run.exit_code == 2
         happened, hint = run.complaint
         assert happened.startswith(f"error: {tmp_path} is not in a git repository: ")
-        assert hint == "Run this in a clone of the repository whose backend is built."
+        assert hint == "Run this in a clone of the repository to build."
 
     def test_a_folder_that_is_gone(self, tmp_path: Path) -> None:
         script = f'mkdir gone && cd gone && rmdir ../gone && exec "{LR_CI}" plan'
@@ -117,7 +117,7 @@ class TestWhatCannotBeMeant:
             ["sh", "-c", script], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.splitlines()[0] == "error: The current folder is not there any more."
+        assert done.stderr.splitlines()[0] == "error: The current directory no longer exists."
 
     def test_a_repository_without_a_commit(self, empty_repository: Repository) -> None:
         run = lr_ci(empty_repository.top, "plan")
@@ -134,7 +134,7 @@ class TestWhatCannotBeMeant:
 
     def test_a_checkout_without_git(self, repository: Repository, tmp_path: Path) -> None:
         run = lr_ci(repository.top, "plan", env={"PATH": str(tmp_path / "nothing")})
-        assert (run.exit_code, run.complaint) == (2, ["error: git is not installed.", "`make setup` installs it."])
+        assert (run.exit_code, run.complaint) == (2, ["error: Git is not installed.", "`make setup` installs it."])
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
@@ -153,8 +153,8 @@ class TestWhatCannotBeMeant:
             (("--name", "lr backend"), "lower-case letters"),
             (("--name", ""), "lower-case letters"),
             (("--owner", "link radar"), "lower-case letters"),
-            (("--registry", "https://ghcr.io"), "without a scheme"),
-            (("--registry", "ghcr.io/acme"), "without a scheme"),
+            (("--registry", "https://ghcr.io"), "without scheme"),
+            (("--registry", "ghcr.io/acme"), "without scheme"),
             (("--registry", "localhost:99999"), "host name with an optional port"),
             (("--registry", ""), "host name with an optional port"),
             (("--latest", "sometimes"), "not one of 'auto', 'always', 'never'"),

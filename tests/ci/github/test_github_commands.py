@@ -89,7 +89,7 @@ def test_a_laptop_prints_what_a_job_would_write(folder: Path, command: str) -> N
     done = lr_ci(folder, "github", command)
     assert done.exit_code == 0
     assert DIGEST in done.stdout
-    assert "is not set, so this is not GitHub Actions" in done.stderr
+    assert "is not set, so this is not a GitHub Actions job" in done.stderr
 
 
 def test_a_dry_run_in_a_job_writes_nothing(folder: Path) -> None:
@@ -148,7 +148,7 @@ def test_the_report_may_come_through_a_variable_and_standard_input(folder: Path,
 def test_a_report_of_another_commit_is_spoken_of(folder: Path, job: dict[str, str]) -> None:
     done = _issue(folder, {**job, "GITHUB_SHA": OTHER_SHA}, "--dry-run")
     assert done.exit_code == 0
-    assert done.stderr == "The report is of commit 9c68c4a, and this run is for 0123456.\n"
+    assert done.stderr == "The report is of commit 9c68c4a, but this run is for commit 0123456.\n"
 
 
 def test_an_api_that_is_down_ends_with_its_own_code_and_a_rerun_opens_the_issue_once(
@@ -157,10 +157,10 @@ def test_an_api_that_is_down_ends_with_its_own_code_and_a_rerun_opens_the_issue_
     api.fail(Fault.FORBIDDEN, "POST", "/issues")
     refused = _issue(folder, job)
     assert refused.exit_code == ExitCode.AUTH
-    assert refused.complaint[0].startswith("error: The token may not write issues")
+    assert refused.complaint[0].startswith("error: The token has no permission to write issues")
     down = _issue(folder, {**job, "GITHUB_API_URL": "http://127.0.0.1:9"})
     assert down.exit_code == ExitCode.NETWORK
-    assert f"The image is published ({DIGEST}): running this job again opens the issue." in down.complaint[1]
+    assert f"The image is published ({DIGEST}): run this job again to open the issue." in down.complaint[1]
     assert [_issue(folder, job).exit_code for _ in range(2)] == [0, 0]
     assert len(api.state.issues) == 1
 
@@ -179,10 +179,10 @@ def test_no_secret_shows_even_with_debug(folder: Path, api: GitHubApi, job: dict
     [
         (["issue"], "--environment"),
         (["issue", "--environment", "moon"], "moon"),
-        (["summary", "--report", "a", "--log", "b"], "both given"),
-        (["outputs", "--report", "missing.json"], "There is no report"),
-        (["summary", "--report", "missing.json"], "There is no report"),
-        (["issue", "--environment", "staging", "--report", "missing.json"], "There is no report"),
+        (["summary", "--report", "a", "--log", "b"], "cannot be used together"),
+        (["outputs", "--report", "missing.json"], "Cannot read the report"),
+        (["summary", "--report", "missing.json"], "Cannot read the report"),
+        (["issue", "--environment", "staging", "--report", "missing.json"], "Cannot read the report"),
     ],
 )
 def test_what_cannot_be_meant_is_said(tmp_path: Path, arguments: list[str], says: str) -> None:

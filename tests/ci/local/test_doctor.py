@@ -51,7 +51,7 @@ async def test_what_is_there_is_shown_by_its_version_and_needs_no_remedy(program
         assert (findings[name].health, findings[name].found, findings[name].remedy) == (Health.OK, f"{name} 1.2.3", "")
     assert findings["dagger"].found == "dagger v1.2.3"
     assert findings["container runtime"].found == "docker"
-    assert findings["engine"].found == "a Dagger engine (dagger and docker are there)"
+    assert findings["engine"].found == "a Dagger engine (dagger and docker are available)"
 
 
 async def test_another_user_than_root_has_no_embedded_engine(
@@ -66,7 +66,7 @@ async def test_another_user_than_root_has_no_embedded_engine(
     examination = await examine()
     assert not examination.embedded
     assert not examination.ready
-    with pytest.raises(EngineError, match="as root only, and this is user 1000"):
+    with pytest.raises(EngineError, match="requires root, but the current user is 1000"):
         require_root()
 
 
@@ -79,7 +79,7 @@ async def test_a_version_on_standard_error_counts(programs: Programs) -> None:
     ("script", "words"),
     [
         ("echo 'cannot open shared object' >&2; exit 127", "exits with 127: cannot open shared object"),
-        (None, "does not start"),
+        (None, "cannot be started"),
     ],
 )
 async def test_a_program_that_does_not_work_is_broken_and_not_missing(
@@ -175,8 +175,8 @@ class TestTheCommand:
         assert set(json.loads(out)) == {"findings", "dagger", "embedded"}
         assert set(json.loads(out)["findings"][0]) == {"what", "health", "found", "remedy"}
         assert err.splitlines() == [
-            "error: Nothing here can build: there is neither a Dagger engine nor what the embedded one needs.",
-            "`make setup` installs what the embedded engine needs.",
+            "error: No engine can build: there is no Dagger engine, and the embedded engine lacks what it requires.",
+            "`make setup` installs what the embedded engine requires.",
         ]
 
     def test_shows_what_a_program_says_as_it_is(

@@ -31,12 +31,12 @@ async def test_without_dagger_the_embedded_engine_is_taken(programs: Programs) -
 async def test_dagger_and_a_runtime_are_a_dagger_engine(programs: Programs, runtime: str) -> None:
     programs.add("dagger")
     programs.add(runtime, 'test "$*" = info')
-    assert await choose_engine(EngineChoice.AUTO) == (EngineKind.DAGGER, f"dagger and {runtime} are there")
+    assert await choose_engine(EngineChoice.AUTO) == (EngineKind.DAGGER, f"dagger and {runtime} are available")
 
 
 async def test_dagger_without_a_runtime_is_none(programs: Programs) -> None:
     programs.add("dagger")
-    assert await choose_engine(EngineChoice.AUTO) == (EngineKind.EMBEDDED, "no container runtime answers")
+    assert await choose_engine(EngineChoice.AUTO) == (EngineKind.EMBEDDED, "no container runtime responds")
 
 
 @pytest.mark.parametrize("exit_code", [0, 1])
@@ -73,7 +73,7 @@ async def test_an_engine_that_lives_on_needs_dagger_and_no_runtime(
     monkeypatch.setenv(RUNNER_HOST, "tcp://engine:1234")
     assert (await choose_engine(EngineChoice.AUTO))[0] is EngineKind.EMBEDDED
     programs.add("dagger")
-    assert await choose_engine(EngineChoice.AUTO) == (EngineKind.DAGGER, f"{RUNNER_HOST} names one")
+    assert await choose_engine(EngineChoice.AUTO) == (EngineKind.DAGGER, f"{RUNNER_HOST} is set")
 
 
 @pytest.mark.parametrize("choice", [EngineChoice.AUTO, EngineChoice.DAGGER])
@@ -82,7 +82,7 @@ async def test_an_open_session_is_taken(
 ) -> None:
     assert list(programs.folder.iterdir()) == []
     monkeypatch.setenv(SESSION_PORT, "4321")
-    assert await choose_engine(choice) == (EngineKind.DAGGER, "a session is open already")
+    assert await choose_engine(choice) == (EngineKind.DAGGER, "a session is already open")
 
 
 async def test_the_embedded_engine_is_taken_when_asked_for_whatever_is_there(
@@ -91,14 +91,14 @@ async def test_the_embedded_engine_is_taken_when_asked_for_whatever_is_there(
     programs.add("dagger")
     programs.add("docker")
     monkeypatch.setenv(SESSION_PORT, "4321")
-    assert await choose_engine(EngineChoice.EMBEDDED) == (EngineKind.EMBEDDED, "as asked for")
+    assert await choose_engine(EngineChoice.EMBEDDED) == (EngineKind.EMBEDDED, "as requested")
 
 
 async def test_a_dagger_engine_that_is_asked_for_must_be_there(programs: Programs) -> None:
     programs.add("docker")
     with pytest.raises(EngineError) as caught:
         await choose_engine(EngineChoice.DAGGER)
-    assert caught.value.message == "There is no Dagger engine: dagger is not on PATH."
+    assert caught.value.message == "No Dagger engine is available: dagger is not on PATH."
     assert "--engine embedded" in caught.value.hint
     assert caught.value.exit_code == 5
 
@@ -124,4 +124,4 @@ async def test_a_dagger_program_that_is_named_but_not_there_is_none(
     programs.add("dagger")
     monkeypatch.setenv(CLI_BIN, "/no/such/dagger")
     assert dagger_program() is None
-    assert await choose_engine(EngineChoice.AUTO) == (EngineKind.EMBEDDED, f"{CLI_BIN} names no program")
+    assert await choose_engine(EngineChoice.AUTO) == (EngineKind.EMBEDDED, f"{CLI_BIN} is not a program")

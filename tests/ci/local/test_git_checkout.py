@@ -144,7 +144,7 @@ class TestTheFolder:
         place = tmp_path / kind
         if kind == "file":
             place.touch()
-        with pytest.raises(CheckoutError, match=r"There is no folder .*"):
+        with pytest.raises(CheckoutError, match=r"Directory .* not found"):
             await read_host_checkout(place)
 
     @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
@@ -154,7 +154,7 @@ class TestTheFolder:
                 shutil.chown(Path(folder, name), 12345, 12345)
         with pytest.raises(CheckoutError) as caught:
             await read(repository)
-        assert "belongs to another user" in caught.value.message
+        assert "of another user" in caught.value.message
         assert "not in a git repository" not in caught.value.message
         assert caught.value.hint.endswith(f"git config --global --add safe.directory {repository.top}")
 
@@ -169,7 +169,7 @@ class TestTheFolder:
 
 async def test_git_must_be_installed(repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    with pytest.raises(CheckoutError, match="git is not installed") as caught:
+    with pytest.raises(CheckoutError, match="Git is not installed") as caught:
         await read(repository)
     assert "make setup" in caught.value.hint
 

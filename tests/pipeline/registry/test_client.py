@@ -17,6 +17,7 @@ from pipeline.registry.credentials import Credentials
 from pipeline.registry.manifests import Manifest
 from pipeline.rules.errors import AuthError, PipelineError, RegistryError
 from pipeline.rules.image_name import ImageName
+from pipeline.rules.platforms import parse_platform
 from tests.pipeline.images import INDEX, MANIFEST, Image, digest_of, index_of, put_manifest
 from tests.pipeline.samples import DIGEST
 from tests.pipeline.servers import DROP, Answer, Asked, Handler, as_json, serving
@@ -80,7 +81,7 @@ class TestARealRegistry:
             expected = _manifest(IMAGE.manifest)
             assert await registry.manifest("x") == expected
             assert await registry.manifest(IMAGE.digest) == expected
-            assert (await registry.config(expected, "linux/amd64")).labels == IMAGE.labels
+            assert (await registry.config(expected, parse_platform("linux/amd64"))).labels == IMAGE.labels
 
     async def test_a_further_tag_is_one_put_and_the_same_bytes(self, running: RunningRegistry) -> None:
         with running.client() as client:
@@ -103,9 +104,9 @@ class TestARealRegistry:
         async with self._client(running) as registry:
             manifest = await registry.manifest("x")
             assert manifest == _manifest(index, INDEX)
-            assert (await registry.config(manifest, "linux/amd64")).labels == IMAGE.labels
-            assert (await registry.config(manifest, "linux/arm64/v8")).labels == {"who": "arm"}
-            assert (await registry.config(manifest, "linux/s390x")).labels == {}
+            assert (await registry.config(manifest, parse_platform("linux/amd64"))).labels == IMAGE.labels
+            assert (await registry.config(manifest, parse_platform("linux/arm64/v8"))).labels == {"who": "arm"}
+            assert (await registry.config(manifest, parse_platform("linux/s390x"))).labels == {}
 
     async def test_all_tags_are_listed(self, running: RunningRegistry) -> None:
         names = [f"t{number:02}" for number in range(30)]
@@ -306,7 +307,7 @@ async def test_a_configuration_with_other_bytes_is_not_believed() -> None:
     forged = Image({"org.opencontainers.image.revision": "forged"})
     async with _standing_in(_always(Answer(200, forged.config))) as registry:
         with pytest.raises(RegistryError, match=r"configuration of .* bytes are"):
-            await registry.config(_manifest(IMAGE.manifest), "linux/amd64")
+            await registry.config(_manifest(IMAGE.manifest), parse_platform("linux/amd64"))
 
 
 async def test_a_registry_that_names_no_digest_is_asked_for_the_bytes() -> None:
@@ -340,7 +341,7 @@ async def test_a_registry_that_names_no_digest_is_asked_for_the_bytes() -> None:
 async def test_a_manifest_that_is_none_has_no_labels_or_is_told(content: bytes) -> None:
     async with _standing_in(_always(Answer(404))) as registry:
         try:
-            assert (await registry.config(_manifest(content), "linux/amd64")).labels == {}
+            assert (await registry.config(_manifest(content), parse_platform("linux/amd64"))).labels == {}
         except PipelineError as error:
             message = error.message
         else:
@@ -353,20 +354,20 @@ async def test_a_configuration_that_is_none_is_told(config: bytes) -> None:
     document = json.dumps({"config": {"digest": digest_of(config)}}).encode()
     async with _standing_in(_always(Answer(200, config))) as registry:
         with pytest.raises(RegistryError, match="is not JSON"):
-            await registry.config(_manifest(document), "linux/amd64")
+            await registry.config(_manifest(document), parse_platform("linux/amd64"))
 
 
 @pytest.mark.parametrize("config", [b"{}", b'{"config": {}}', b'{"config": {"Labels": null}}', b'{"config": null}'])
 async def test_an_image_without_labels_has_none(config: bytes) -> None:
     document = json.dumps({"config": {"digest": digest_of(config)}}).encode()
     async with _standing_in(_always(Answer(200, config))) as registry:
-        assert (await registry.config(_manifest(document), "linux/amd64")).labels == {}
+        assert (await registry.config(_manifest(document), parse_platform("linux/amd64"))).labels == {}
 
 
 async def test_a_configuration_that_is_missing_is_told() -> None:
     async with _standing_in(_always(Answer(404))) as registry:
         with pytest.raises(RegistryError, match=r"configuration of .* is missing"):
-            await registry.config(_manifest(IMAGE.manifest), "linux/amd64")
+            await registry.config(_manifest(IMAGE.manifest), parse_platform("linux/amd64"))
 
 
 def _storage_behind(location: str) -> Handler:
@@ -390,7 +391,7 @@ async def test_a_redirect_to_another_host_carries_no_credentials() -> None:
         async with _opened(server.host, CREDENTIALS) as registry:
             manifest = await registry.manifest("x")
             assert manifest is not None
-            assert (await registry.config(manifest, "linux/amd64")).labels == IMAGE.labels
+            assert (await registry.config(manifest, parse_platform("linux/amd64"))).labels == IMAGE.labels
     assert [request.authorization for request in storage.asked] == [None]
 
 

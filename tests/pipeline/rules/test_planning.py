@@ -5,7 +5,8 @@ import pytest
 from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, RefError, SourceMismatchError
 from pipeline.rules.labels import oci_labels
-from pipeline.rules.planning import RunPlan, RunRequest, plan_run
+from pipeline.rules.options import RunRequest
+from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.tagging import LatestPolicy
 from tests.pipeline.samples import OTHER_SHA, SHA, TIME, checkout
 
@@ -31,7 +32,7 @@ def test_the_owner_is_the_origins_where_that_is_on_github(origin: str) -> None:
     assert str(plan.image) == "ghcr.io/acme/lr-backend"
     assert plan.commit_report().url == f"https://github.com/Acme/Links/commit/{SHA}"
     assert plan.notices == ()
-    assert plan.for_publishing() is plan
+    plan.check_publishable()
 
 
 def test_the_owner_that_the_caller_gives_comes_first() -> None:
@@ -49,11 +50,12 @@ def test_without_an_owner_the_default_stands_in_with_a_notice(origin: str | None
 
 
 def test_what_nobody_owns_does_not_leave_this_machine() -> None:
-    with pytest.raises(ImageNameError, match=r"lr-backend belongs to on ghcr\.io") as caught:
-        _plan(RunRequest(), checkout(origin=None)).for_publishing()
+    plan = _plan(RunRequest(), checkout(origin=None))
+    with pytest.raises(ImageNameError, match=r"owner of lr-backend on ghcr\.io") as caught:
+        plan.check_publishable()
     assert "--owner" in caught.value.hint
     local = _plan(RunRequest(registry="localhost:5001"), checkout(origin=None))
-    assert local.for_publishing() is local
+    local.check_publishable()
 
 
 def test_without_a_checkout_the_request_says_it_all() -> None:
@@ -83,14 +85,15 @@ def test_the_checked_out_commit_given_by_name_is_no_notice() -> None:
 def test_a_dirty_tree_is_refused_with_the_paths_that_differ() -> None:
     plan = _plan(RunRequest(), checkout(dirty=("backend/a.rb", "backend/b.rb")))
     assert plan.dirty == ("backend/a.rb", "backend/b.rb")
-    with pytest.raises(DirtyTreeError, match=r"9c68c4a says: backend/a\.rb, backend/b\.rb\.") as caught:
-        plan.for_dirty_tree("content", allowed=False)
+    with pytest.raises(DirtyTreeError, match=r"differs from commit 9c68c4a: backend/a\.rb, backend/b\.rb\.") as caught:
+        plan.check_publishable()
     assert "--allow-dirty" in caught.value.hint
 
 
 def test_a_dirty_tree_that_is_allowed_gets_its_own_tag_alone() -> None:
-    plan = _plan(RunRequest(ref="refs/tags/v1.2.3"), checkout(dirty=("a",)))
-    dirty = plan.for_dirty_tree("content", allowed=True)
+    plan = _plan(RunRequest(ref="refs/tags/v1.2.3", allow_dirty=True), checkout(dirty=("a",)))
+    plan.check_publishable()
+    dirty = plan.for_dirty_tree("content")
     (tag,) = dirty.tags.tags
     assert tag.name.startswith("sha-9c68c4a-dirty-")
     assert dirty.tags.version is None
@@ -125,7 +128,7 @@ def test_the_plan_is_reported_in_the_order_of_writing() -> None:
 )
 def test_a_password_in_the_origin_never_appears_anywhere(origin: str) -> None:
     known = checkout(origin=origin, dirty=("a",))
-    plan = _plan(RunRequest(sha=OTHER_SHA), known)
+    plan = _plan(RunRequest(sha=OTHER_SHA, registry="localhost:5001"), known)
     labels = oci_labels(
         image=plan.image,
         plan=plan.tags,
@@ -135,7 +138,7 @@ def test_a_password_in_the_origin_never_appears_anywhere(origin: str) -> None:
         from_dockerfile={},
     )
     with pytest.raises(DirtyTreeError) as caught:
-        plan.for_dirty_tree("", allowed=False)
+        plan.check_publishable()
     shown = [repr(known), repr(plan), str(plan), plan.report().model_dump_json(), str(labels), str(caught.value)]
     assert not [text for text in [*shown, *plan.notices] if "hunter2" in text]
 
@@ -143,7 +146,9 @@ def test_a_password_in_the_origin_never_appears_anywhere(origin: str) -> None:
 def test_a_tag_that_git_has_at_another_commit_is_refused() -> None:
     elsewhere = Checkout(head=Commit(sha=SHA), tagged=OTHER_SHA)
     request = RunRequest(ref="refs/tags/v3.0.0")
-    with pytest.raises(SourceMismatchError, match=r"refs/tags/v3\.0\.0 names commit 0123456, and .* 9c68c4a") as caught:
+    with pytest.raises(
+        SourceMismatchError, match=r"refs/tags/v3\.0\.0 points to commit 0123456, not to 9c68c4a"
+    ) as caught:
         plan_run(request, elsewhere)
     assert caught.value.hint == "Check the tag out: git checkout v3.0.0"
     there = elsewhere.model_copy(update={"tagged": SHA})

@@ -1,0 +1,130 @@
+"""What a run on the host does by the Dagger SDK.
+
+`ci.local.host_engine` alone imports this module, and only when an engine is needed: the SDK takes a second to import.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagger
+from dagger import dag
+
+from ci.engine.events import Observer
+from ci.engine.store.storage import Mirror
+from ci.local.dagger_session import open_session
+from ci.local.engine_choice import EngineKind
+from pipeline.engine.builder import NOT_SOURCE, DaggerBuilder, EngineAccess, Source
+from pipeline.engine.verification import verify_image
+from pipeline.registry.credentials import Credentials
+from pipeline.rules.errors import BuildError, UsageError
+from pipeline.rules.image_name import ImageName
+from pipeline.rules.planning import RunPlan
+from pipeline.rules.runtime_checks import Expectation, Verified
+from pipeline.rules.text import last_lines
+
+_HTTPS_PORT = 443
+
+
+@dataclass(frozen=True, slots=True)
+class DaggerEngine:
+    """An open session with an engine.
+
+    Attributes:
+        builder: Builds and uploads the run's image.
+    """
+
+    builder: DaggerBuilder
+
+    async def export(self, plan: RunPlan, path: Path) -> None:
+        """Write the image to a file, as an OCI archive.
+
+        Raises:
+            BuildError: The archive could not be written.
+        """
+        container = await self.builder.container(plan)
+        try:
+            await container.export(str(path.absolute()))
+        except dagger.DaggerError as error:
+            msg = f"The image could not be written to {path}: {last_lines(str(error))}"
+            raise BuildError(msg) from error
+
+    async def run_inside(self, plan: RunPlan, command: Sequence[str]) -> str:
+        """Run a command in the image and return its output.
+
+        Raises:
+            BuildError: The command failed.
+        """
+        container = await self.builder.container(plan)
+        # A new variable each time, or the engine answers with the cached output of an earlier run.
+        fresh = container.with_env_variable("LR_CI_RUN", secrets.token_hex(8))
+        try:
+            return await fresh.with_exec(list(command)).stdout()
+        except dagger.ExecError as error:
+            output = last_lines(error.stderr) or last_lines(error.stdout) or "no output"
+            msg = f"`{shlex.join(command)}` exited with {error.exit_code} in the image: {output}"
+            raise BuildError(msg) from error
+        except dagger.DaggerError as error:
+            msg = f"`{shlex.join(command)}` could not be run in the image: {last_lines(str(error))}"
+            raise BuildError(msg) from error
+
+    async def open_shell(self, plan: RunPlan) -> None:
+        """Open a shell in the image, on the caller's terminal.
+
+        Raises:
+            UsageError: The engine could not open one.
+        """
+        container = await self.builder.container(plan)
+        try:
+            await container.terminal().sync()
+        except dagger.DaggerError as error:
+            msg = f"No shell could be opened in the image: {last_lines(str(error))}"
+            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version") from error
+
+    async def verify(self, image: ImageName, digest: str, expectation: Expectation) -> Verified:
+        """Run an image; see `pipeline.engine.verification`."""
+        return await verify_image(image, digest, self.builder.access, expectation)
+
+
+@asynccontextmanager
+async def open_engine(
+    kind: EngineKind,
+    observer: Observer,
+    mirrors: Sequence[Mirror],
+    *,
+    source: Path,
+    dockerfile: str,
+    image: ImageName,
+    credentials: Credentials | None,
+) -> AsyncIterator[DaggerEngine]:
+    """Open a session with an engine, until the block ends.
+
+    Args:
+        kind: Which engine.
+        observer: Called with what the embedded engine does.
+        mirrors: Where the embedded engine looks for base images first.
+        source: The directory to build.
+        dockerfile: The Dockerfile's path in it.
+        image: The image, whose registry the engine must reach.
+        credentials: For that registry, or None.
+
+    Raises:
+        EngineError: The session could not be opened.
+    """
+    async with open_session(kind, observer, mirrors):
+        directory = dag.host().directory(str(source.absolute()), exclude=list(NOT_SOURCE))
+        access = EngineAccess(credentials, _registry_service(image) if kind is EngineKind.DAGGER else None)
+        yield DaggerEngine(DaggerBuilder(Source(directory, dockerfile), access))
+
+
+def _registry_service(image: ImageName) -> dagger.Service | None:
+    """Return a registry on the host's loopback as a service: a Dagger engine has a network of its own."""
+    if not image.is_loopback:
+        return None
+    port = image.port or _HTTPS_PORT
+    return dag.host().service([dagger.PortForward(backend=port, frontend=port)])
