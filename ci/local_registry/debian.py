@@ -7,11 +7,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci.local_registry.architecture import host_architecture
-from ci.local_registry.base_images import BaseImage
-from ci.local_registry.settings import HUB
+from ci.dockerfile.base_images import BaseImage
 from ci.system.processes import run_process
 from pipeline.rules.errors import EngineError
+from pipeline.rules.image_name import HUB
+from pipeline.rules.platforms import host_platform
 from pipeline.rules.text import last_lines
 
 # Newer files get this date, so that the same packages give the same image (the date of Debian 12.0).
@@ -43,9 +43,9 @@ def debian_base(image: BaseImage) -> DebianBase | None:
 
     A digest or a dated tag stands for particular content, which cannot be built again.
     """
-    if (image.domain, image.repository, image.digest) != (HUB, "library/debian", ""):
+    if (image.registry, image.repository, image.digest) != (HUB, "library/debian", None) or image.tag is None:
         return None
-    if image.platform not in {"", host_architecture(), f"linux/{host_architecture()}"}:
+    if image.platform not in {"", host_platform().architecture, str(host_platform())}:
         return None
     release = image.tag.removesuffix(_SLIM)
     suite = _SUITES.get(release, release)

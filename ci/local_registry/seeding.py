@@ -12,14 +12,15 @@ import anyio
 import httpx
 from anyio import to_thread
 
-from ci.local_registry.base_images import BaseImage
+from ci.dockerfile.base_images import BaseImage
 from ci.local_registry.debian import EPOCH, DebianBase, debian_base, make_root_filesystem
 from ci.local_registry.locks import exclusive_lock
 from ci.local_registry.oci_layout import write_layout
-from ci.local_registry.settings import HUB, RegistrySettings
+from ci.local_registry.settings import RegistrySettings
 from ci.system.processes import run_process
 from pipeline.registry.manifests import MANIFEST_TYPES
 from pipeline.rules.errors import EngineError, RegistryError
+from pipeline.rules.image_name import HUB
 from pipeline.rules.text import last_lines
 
 HUB_URL = "https://registry-1.docker.io"
@@ -53,7 +54,7 @@ async def seed(
         RegistryError: The local registry did not accept an image.
     """
     async with _client(settings) as client:
-        missing = [image for image in images if image.domain == HUB and not await _has(client, image)]
+        missing = [image for image in images if image.registry == HUB and not await _has(client, image)]
         if not missing or await hub_answers(hub_url):
             return
         recipes = {image: _recipe(image, settings) for image in missing}

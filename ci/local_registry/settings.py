@@ -100,24 +100,3 @@ class RegistryStatus:
     data_bytes: int
     repositories: int
     asks_for_password: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Mirror:
-    """One mirror for an engine: images under `prefix` are looked for at `location` first.
-
-    Attributes:
-        prefix: A registry's host name as image references carry it.
-        location: `HOST/path` that holds the same repositories; plain HTTP.
-    """
-
-    prefix: str
-    location: str
-
-
-HUB = "docker.io"
-
-
-def hub_mirror(settings: RegistrySettings) -> Mirror:
-    """Return the mirror entry that lets `FROM debian:bookworm-slim` be served by the local registry."""
-    return Mirror(HUB, f"{settings.host}/{HUB}")

@@ -14,12 +14,13 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.stapled import MultiListener
 
+from ci.dockerfile.base_images import base_images, parse_base_image
+from ci.local.base_image_mirrors import hub_mirror
 from ci.local_registry import seeding
-from ci.local_registry.base_images import base_images, parse_base_image
 from ci.local_registry.debian import DebianBase, debian_base
 from ci.local_registry.locks import exclusive_lock
 from ci.local_registry.seeding import seed
-from ci.local_registry.settings import RegistrySettings, hub_mirror
+from ci.local_registry.settings import RegistrySettings
 from pipeline.rules.errors import EngineError, RegistryError
 from tests.registry_fixtures import RunningRegistry, free_port
 
@@ -281,7 +282,7 @@ def test_another_processor_is_not_made_here() -> None:
 
 def test_the_mirror_entry_leads_to_where_bases_are_seeded() -> None:
     mirror = hub_mirror(RegistrySettings(port=5001))
-    assert (mirror.prefix, mirror.location) == ("docker.io", "localhost:5001/docker.io")
+    assert (mirror.registry, mirror.location) == ("docker.io", "localhost:5001/docker.io")
 
 
 async def test_a_lock_that_stays_held_is_told(tmp_path: Path) -> None:

@@ -2,41 +2,20 @@ from __future__ import annotations
 
 import pytest
 
+from ci.dockerfile.reader import read_instructions
 from ci.engine.errors import NotServedError, QueryFailedError
-from ci.engine.store.dockerfiles import base_images, check_dockerfile, instructions, run_command, salted, unsalted
-
-
-def test_instructions_are_read_over_lines_and_comments() -> None:
-    found = instructions("# comment\nFROM a AS b\n\nRUN one \\\n  # inside\n  && two\nCOPY x y\n")
-
-    assert [(each.keyword, each.rest, each.first, each.last) for each in found] == [
-        ("FROM", "a AS b", 1, 1),
-        ("RUN", "one && two", 3, 5),
-        ("COPY", "x y", 6, 6),
-    ]
-
-
-def test_the_escape_character_can_be_another() -> None:
-    found = instructions("# escape=`\nFROM a\nRUN one `\n two\n")
-
-    assert found[1].rest == "one two"
+from ci.engine.store.buildah_dockerfiles import check_dockerfile, command_of_step, salted, unsalted
 
 
 @pytest.mark.parametrize("line", ["RUN <<EOF", "COPY <<-'END' /x", 'RUN python3 <<"PY"'])
 def test_heredocs_are_refused_with_their_line(line: str) -> None:
     with pytest.raises(NotServedError, match="line 2"):
-        instructions(f"FROM a\n{line}\n")
+        check_dockerfile(read_instructions(f"FROM a\n{line}\n"), "Dockerfile")
 
 
 @pytest.mark.parametrize("line", ['RUN cat <<< "x"', "RUN echo $((1<<2))", "RUN echo '1 << 3'"])
 def test_what_only_looks_like_a_heredoc_passes(line: str) -> None:
-    assert len(instructions(f"FROM a\n{line}\n")) == 2
-
-
-def test_bases_are_found() -> None:
-    found = instructions("FROM --platform=x one AS first\nCOPY --from=two a b\nRUN --mount=type=bind,from=three x\n")
-
-    assert base_images(found) == ["one", "two", "three"]
+    check_dockerfile(read_instructions(f"FROM a\n{line}\n"), "Dockerfile")
 
 
 def salts(text: str, arguments: dict[str, str]) -> list[str]:
@@ -98,13 +77,13 @@ def test_the_salt_does_not_show_in_the_history() -> None:
 
 
 def test_the_command_of_a_failed_step_is_told_as_it_was_run() -> None:
-    found = instructions('FROM a\nRUN ["/bin/echo", "one two"]\nRUN --mount=type=cache,target=/x echo $A\n')
+    found = read_instructions('FROM a\nRUN ["/bin/echo", "one two"]\nRUN --mount=type=cache,target=/x echo $A\n')
 
-    assert run_command(found, "/bin/echo one two") == ["/bin/echo", "one two"]
-    assert run_command(found, "--mount=type=cache,target=/x echo $A") == ["/bin/sh", "-c", "echo $A"]
+    assert command_of_step(found, "/bin/echo one two") == ["/bin/echo", "one two"]
+    assert command_of_step(found, "--mount=type=cache,target=/x echo $A") == ["/bin/sh", "-c", "echo $A"]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "RUN x\n"])
 def test_a_dockerfile_without_a_base_is_an_error(text: str) -> None:
     with pytest.raises(QueryFailedError, match="Dockerfile"):
-        check_dockerfile(instructions(text), "Dockerfile")
+        check_dockerfile(read_instructions(text), "Dockerfile")

@@ -1,4 +1,4 @@
-"""What snapshots do to folders on disk: filtered copies that follow no link, and a digest of what a tree holds."""
+"""Directory trees on disk: filtered copies that follow no link, the digest of a tree, removal."""
 
 from __future__ import annotations
 
@@ -12,25 +12,21 @@ from pathlib import Path
 
 from anyio import from_thread
 
-from ci.engine.store.snapshot_filters import EVERYTHING, TreeFilter
-from pipeline.rules.errors import EngineError
+from ci.engine.errors import SnapshotError
+from ci.engine.store.tree_filter import EVERYTHING, TreeFilter
 
 ROOT_MODE = 0o755
 _CHUNK = 1 << 20
 _ATTEMPTS = 3
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
-# As the real engine dates what it checks out: fixed, and not zero, which some build tools read as "not there".
+# As a Dagger engine dates what it checks out: fixed, and not zero, which some build tools read as "missing".
 _MTIME = 1_000_000_000
-
-
-class SnapshotError(EngineError):
-    """A folder cannot be taken, read or changed as asked; the message names the path."""
 
 
 @dataclass
 class _Folder:
-    """A folder of the copy, which is made when the first thing in it, or itself, is taken."""
+    """A directory of the copy, created when it or the first thing in it is taken."""
 
     path: Path
     mode: int
@@ -85,7 +81,7 @@ class _Copy:
             _make_room(into, target)
             target.symlink_to(destination)
         elif not stat.S_ISREG(info.st_mode):
-            msg = f"{path!r} is a device or a named pipe, which an image cannot hold"
+            msg = f"{path!r} is a device or a named pipe, which an image cannot contain"
             raise SnapshotError(msg, hint="Exclude it.")
         elif self.link:
             _make_room(into, target)
@@ -123,17 +119,17 @@ def copy_tree(
     link: bool = False,
     avoid: Path | None = None,
 ) -> None:
-    """Copy what a folder holds into another, over what is there; links stay links and none is followed.
+    """Copy the content of a directory into another, over what is there; links are copied and not followed.
 
     Args:
-        source: The folder; it may itself be a link to one.
-        target: An existing folder. Its own mode is left as it is.
+        source: The directory, or a link to it.
+        target: An existing directory. Its own mode does not change.
         take: What is copied.
-        link: Make hard links, for files that nobody writes to.
-        avoid: A folder that is left out wherever it is met.
+        link: Create hard links, for files that nobody writes to.
+        avoid: A directory that is left out.
 
     Raises:
-        SnapshotError: Something cannot be read, or is neither file, folder, link nor socket (which is left out).
+        SnapshotError: Something cannot be read, or is neither a file, directory, link nor socket (which is left out).
     """
     avoided = None if avoid is None else avoid.stat()
     fd = os.open(source.resolve(strict=True), _FOLDER_FLAGS)
@@ -144,20 +140,17 @@ def copy_tree(
         os.close(fd)
 
 
-def copy_file(
-    source: str | Path, target: Path, *, dir_fd: int | None = None, mode: int | None = None, shown: str = ""
-) -> None:
+def copy_file(source: str | Path, target: Path, *, dir_fd: int | None = None, shown: str = "") -> None:
     """Copy one file's bytes and permission bits into a new file.
 
     Args:
-        source: The file; a link there is not followed.
-        target: Must not exist.
-        dir_fd: The open folder that `source` is relative to.
-        mode: Permission bits instead of the file's own.
-        shown: How errors name the file.
+        source: The file; a link is not followed.
+        target: Where to; it must not exist.
+        dir_fd: The open directory that `source` is relative to.
+        shown: The file's name in errors.
 
     Raises:
-        SnapshotError: It is no regular file, or changed each time while it was read.
+        SnapshotError: It is not a regular file, or changed each time while it was read.
     """
     for _ in range(_ATTEMPTS):
         with open(source, "rb", opener=lambda path, _: os.open(path, _FILE_FLAGS, dir_fd=dir_fd)) as reading:
@@ -168,7 +161,7 @@ def copy_file(
             with target.open("xb") as writing:
                 shutil.copyfileobj(reading, writing, _CHUNK)
             after = os.fstat(reading.fileno())
-        target.chmod(stat.S_IMODE(after.st_mode) if mode is None else mode)
+        target.chmod(stat.S_IMODE(after.st_mode))
         size = target.stat().st_size
         if (before.st_mtime_ns, before.st_size, size) == (after.st_mtime_ns, after.st_size, after.st_size):
             return
@@ -178,11 +171,11 @@ def copy_file(
 
 
 def seal_tree(tree: Path) -> str:
-    """Give everything in a tree one fixed time and compute its digest.
+    """Set one fixed time on everything in a tree and compute its digest.
 
     Returns:
-        `sha256:…` over names, types, permission bits, link targets and contents. Times, owners and the mode of the
-        top folder do not count.
+        `sha256:…` over names, types, permission bits, link targets and contents, but not over times, owners and the
+        mode of the top directory.
     """
     return f"sha256:{_digest(tree).hex()}"
 
@@ -208,7 +201,7 @@ def _digest(folder: Path) -> bytes:
 
 
 def walk(tree: Path, prefix: str = "") -> Iterator[tuple[str, bool]]:
-    """Yield each path below a folder and whether it is a folder itself, parents first, in the order of names."""
+    """Yield each path below a directory and whether it is a directory, parents first, in the order of names."""
     for name in sorted(os.listdir(tree), key=os.fsencode):  # noqa: PTH208 - names, not paths
         path = f"{prefix}{name}"
         folder = is_folder(tree / name)
@@ -218,7 +211,7 @@ def walk(tree: Path, prefix: str = "") -> Iterator[tuple[str, bool]]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file or a folder with all it holds, even folders that nobody may write to; no link is followed."""
+    """Remove a file or a directory with its content, even directories without write permission; no link is followed."""
     if not is_folder(path):
         path.unlink(missing_ok=True)
         return
@@ -234,5 +227,5 @@ def _make_room(folder: _Folder, target: Path) -> None:
 
 
 def is_folder(path: Path) -> bool:
-    """Tell whether a folder is at a path; a link to one is none."""
+    """Return whether a path is a directory; a link to one is not."""
     return path.is_dir() and not path.is_symlink()

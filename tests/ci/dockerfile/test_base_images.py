@@ -6,40 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.local_registry.architecture import host_architecture
-from ci.local_registry.base_images import BaseImage, base_images, parse_base_image
-
-DIGEST = "sha256:" + "0123456789abcdef" * 4
+from ci.dockerfile.base_images import BaseImage, base_images, parse_base_image
+from pipeline.rules.platforms import host_platform
 
 
 def _names(text: str, **build_args: str) -> list[str]:
     return [str(image) for image in base_images(text, build_args=build_args)]
-
-
-@pytest.mark.parametrize(
-    ("reference", "full"),
-    [
-        ("debian", "docker.io/library/debian:latest"),
-        ("debian:bookworm-slim", "docker.io/library/debian:bookworm-slim"),
-        ("docker.io/debian:12", "docker.io/library/debian:12"),
-        ("index.docker.io/library/debian:12", "docker.io/library/debian:12"),
-        ("library/debian", "docker.io/library/debian:latest"),
-        ("grafana/alloy:v1", "docker.io/grafana/alloy:v1"),
-        ("ghcr.io/o/r:1", "ghcr.io/o/r:1"),
-        ("localhost:5001/a/b", "localhost:5001/a/b:latest"),
-        ("localhost/a:1", "localhost/a:1"),
-        ("registry:5000/a:1", "registry:5000/a:1"),
-        (f"debian@{DIGEST}", f"docker.io/library/debian@{DIGEST}"),
-        (f"debian:12@{DIGEST}", f"docker.io/library/debian:12@{DIGEST}"),
-    ],
-)
-def test_references_are_written_out_in_full(reference: str, full: str) -> None:
-    assert str(parse_base_image(reference)) == full
-
-
-@pytest.mark.parametrize("text", ["", "Debian", "a b", "-a", "a:", "a@sha256:1", "a//b", "$A", "a/", "häuser"])
-def test_what_is_no_reference_is_none(text: str) -> None:
-    assert parse_base_image(text) is None
 
 
 def test_earlier_stages_and_scratch_are_not_asked_of_a_registry() -> None:
@@ -95,7 +67,7 @@ def test_arguments_inside_a_stage_do_not_reach_later_from_lines() -> None:
 
 def test_platforms_are_kept_and_automatic_ones_filled_in() -> None:
     text = "FROM --platform=$BUILDPLATFORM a\nFROM --platform=linux/s390x a\n"
-    assert [image.platform for image in base_images(text)] == [f"linux/{host_architecture()}", "linux/s390x"]
+    assert [image.platform for image in base_images(text)] == [str(host_platform()), "linux/s390x"]
 
 
 def test_continued_lines_and_comments_between_are_read() -> None:

@@ -1,4 +1,4 @@
-"""Descriptions: what a query asks for, as an immutable chain of calls with an id that only its content decides."""
+"""Descriptions of objects: an immutable chain of field calls, with an id that depends on its content alone."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from dataclasses import field as attribute
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One field with its arguments, on the object that another call describes.
+class Description:
+    """An object of the API, described by the field call that returns it.
 
     Attributes:
-        gives: The GraphQL type of what it describes.
-        field: The field's full name, `Container.withLabel`.
-        parent: What it is called on; None at the top of a query.
-        args: The arguments by their GraphQL names; objects are calls themselves.
+        gives: The object's GraphQL type.
+        field: The field's full name, such as `Container.withLabel`.
+        parent: The object that the field belongs to; None for a field of `Query`.
+        args: The arguments by their GraphQL names; objects are descriptions themselves.
         digest: SHA-256 of all of the above, in hex.
     """
 
     gives: str
     field: str
-    parent: Call | None = None
+    parent: Description | None = None
     args: Mapping[str, object] = attribute(default_factory=dict)
     digest: str = attribute(init=False)
 
@@ -41,18 +41,18 @@ class Call:
         return hash(self.digest)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Call) and other.digest == self.digest
+        return isinstance(other, Description) and other.digest == self.digest
 
     @property
     def id(self) -> str:
-        """What the API shows as the object's id: its type and digest."""
+        """The object's id in the API: its type and digest."""
         return f"{self.gives}@sha256:{self.digest}"
 
 
 def _plain(value: object) -> object:
     match value:
-        case Call():
-            return {"call": value.id}
+        case Description():
+            return {"object": value.id}
         case Mapping():
             return {"map": {str(name): _plain(item) for name, item in sorted(value.items())}}
         case str() | int() | float() | bool() | None:
@@ -62,8 +62,3 @@ def _plain(value: object) -> object:
         case _:
             msg = f"an argument cannot be a {type(value).__name__}"
             raise TypeError(msg)
-
-
-def literal(gives: str, **fields: object) -> Call:
-    """Describe an object that is nothing but its fields, such as a `Label`."""
-    return Call(gives, "literal", None, fields)

@@ -1,4 +1,4 @@
-"""Folders of the embedded engine: those that sessions share, and those of one session, removed when it is dead."""
+"""The engine's directories: those that sessions share, and those of one session, which are removed with it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 from secrets import token_hex
 
 from ci.engine.errors import QueryFailedError
-from ci.engine.store.snapshots import remove_tree
+from ci.engine.store.trees import remove_tree
 from ci.system.locks import try_lock
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name and mode 0700 is made in it
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory with a random name and mode 0700 is created in it
 _LOCK = "alive.lock"
 _PRIVATE = "private.path"
 _DRAFT = ".new-"
 
 
 @dataclass(frozen=True, slots=True)
-class Workspace:
-    """Where one session keeps its things.
+class SessionFolders:
+    """The directories of one session.
 
     Attributes:
-        shared: The engine's folder, which sessions share.
-        name: The session's own name; its working containers begin with it.
-        own: The session's folder, removed at its end.
-        private: A folder for secrets, in memory where there is such a place; mode 0700, removed at the end.
+        shared: The engine's directory, which sessions share.
+        name: The session's name; the names of its working containers begin with it.
+        own: The session's directory, removed at its end.
+        private: A directory for secrets, in memory if possible; mode 0700, removed at the session's end.
     """
 
     shared: Path
@@ -38,12 +38,12 @@ class Workspace:
     private: Path
 
     def unique(self, stem: str) -> str:
-        """Return a name that nothing else in any session has."""
+        """Return a name that is unique over all sessions."""
         return f"{self.name}-{stem}-{token_hex(4)}"
 
     @contextmanager
     def private_file(self, content: str | bytes) -> Iterator[Path]:
-        """Give a file with mode 0600 that holds this, for as long as the block runs."""
+        """Provide a file of mode 0600 with this content while the block runs."""
         path = self.private / token_hex(8)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -55,7 +55,7 @@ class Workspace:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Give an empty folder for as long as the block runs."""
+        """Provide an empty directory while the block runs."""
         path = Path(tempfile.mkdtemp(prefix="work-", dir=self.own))
         try:
             yield path
@@ -64,14 +64,14 @@ class Workspace:
 
 
 @contextmanager
-def open_workspace(shared: Path) -> Iterator[Workspace]:
-    """Make the folders of a new session, and remove them at its end.
+def open_session_folders(shared: Path) -> Iterator[SessionFolders]:
+    """Create the directories of a new session, and remove them at its end.
 
     Args:
-        shared: The engine's folder; made where it is missing.
+        shared: The engine's directory; it is created if it does not exist.
 
     Raises:
-        QueryFailedError: The folder cannot be written to.
+        QueryFailedError: The directory is not writable.
     """
     name = f"s{os.getpid()}-{token_hex(3)}"
     own = shared / "sessions" / name
@@ -84,11 +84,13 @@ def open_workspace(shared: Path) -> Iterator[Workspace]:
     except OSError as e:
         raise unusable(shared, e) from e
     with try_lock(lock):
-        draft.rename(own)  # others see the folder only once it is locked, so that they don't take it for a dead one's
+        draft.rename(
+            own
+        )  # visible to other sessions only once it is locked, or they would remove it as a dead session's
         private = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=_MEMORY if _usable(_MEMORY) else None))
         try:
             _note_private(own, private, shared)
-            yield Workspace(shared, name, own, private)
+            yield SessionFolders(shared, name, own, private)
         finally:
             remove_tree(private)
             remove_tree(own)
@@ -102,24 +104,24 @@ def _note_private(own: Path, private: Path, shared: Path) -> None:
 
 
 def unusable(shared: Path, error: OSError) -> QueryFailedError:
-    """Say that the engine's folder cannot be written to, and why."""
-    msg = f"the embedded engine's folder {shared} cannot be used: {(error.strerror or str(error)).lower()}"
-    hint = "Free some space there" if error.errno == errno.ENOSPC else "Name another by XDG_CACHE_HOME"
+    """Return the error for an engine's directory that is not writable."""
+    msg = f"the embedded engine's directory {shared} cannot be used: {(error.strerror or str(error)).lower()}"
+    hint = "Free some space there" if error.errno == errno.ENOSPC else "Set XDG_CACHE_HOME to another directory"
     return QueryFailedError(msg, hint=f"{hint}.")
 
 
 def live_sessions(shared: Path) -> set[str]:
-    """Return the names of the sessions that are alive."""
+    """Return the names of the running sessions."""
     return {own.name for own in _sessions(shared) if _is_held(own / _LOCK)}
 
 
 def dead_sessions(shared: Path) -> list[Path]:
-    """Return the folders of the sessions that ended without removing them."""
+    """Return the directories of sessions that ended without removing them."""
     return [own for own in _sessions(shared) if not _is_held(own / _LOCK)]
 
 
 def private_folder(own: Path) -> Path | None:
-    """Return the private folder of a dead session, if it is still there."""
+    """Return the private directory of a dead session, or None if it is gone."""
     try:
         private = Path((own / _PRIVATE).read_text(encoding="utf-8"))
     except OSError:
@@ -128,7 +130,7 @@ def private_folder(own: Path) -> Path | None:
 
 
 def remove_session(own: Path) -> None:
-    """Remove the folders of a dead session."""
+    """Remove the directories of a dead session."""
     with suppress(OSError):
         private = private_folder(own)
         if private is not None:

@@ -1,4 +1,4 @@
-"""Checks a commit of a local repository out into a folder of its own."""
+"""Checks a commit of a local repository out into a directory of its own."""
 
 from __future__ import annotations
 
@@ -12,54 +12,51 @@ from urllib.parse import quote
 
 from anyio import to_thread
 
-from ci.engine.store.git_commands import GitError, complaint, run_git
-from ci.engine.store.snapshot_trees import remove_tree
+from ci.engine.errors import GitError
+from ci.engine.store.git_commands import complaint, run_git
+from ci.engine.store.trees import remove_tree
 
 _SECONDS = 600.0
 _FETCHED = "refs/fetched/commit"
 
 
 @dataclass(frozen=True, slots=True)
-class Checkout:
-    """What is checked out.
+class CommitTree:
+    """The commit to check out, and how.
 
     Attributes:
         commit: The full commit.
-        ref: The full name of the branch or tag that is checked out; empty for the commit alone.
-        depth: How many commits the history in `.git` has; all for 0.
-        include_tags: Whether the repository's tags are in `.git`.
+        ref: The full name of the branch or tag to check out; empty for a detached HEAD.
+        depth: How many commits of history `.git` has; all of them if 0.
+        discard_git_dir: Leave `.git` out.
     """
 
     commit: str
     ref: str = ""
     depth: int = 1
-    include_tags: bool = False
+    discard_git_dir: bool = False
 
 
-async def check_out(
-    wanted: Checkout, *, source: Path, trusted: Sequence[Path], target: Path, discard_git_dir: bool
-) -> None:
-    """Fetch a commit from a repository on this machine and check it out.
+async def check_out(wanted: CommitTree, *, source: Path, trusted: Sequence[Path], target: Path) -> None:
+    """Fetch a commit from a local repository and check it out. Modes are git's own two, whatever the umask.
 
     Args:
-        wanted: What.
-        source: The repository's git folder, of a worktree the one that all of them share.
-        trusted: Folders that git reads whoever owns them.
-        target: Where to; it must be empty or missing.
-        discard_git_dir: Leave `.git` out.
+        wanted: The commit.
+        source: The repository's git directory; of a worktree, the common one.
+        trusted: Directories that git reads whoever owns them.
+        target: Where to; an empty directory.
 
     Raises:
-        GitError: The folder is not empty, git failed, or the commit has submodules.
+        GitError: Git failed, or the commit has submodules.
     """
-    await to_thread.run_sync(_make_ready, target)
     with tempfile.TemporaryDirectory(prefix="git-config-") as folder:
         config = Path(folder, "config")
         await to_thread.run_sync(config.write_text, _other_end(trusted))
         await _fill(wanted, source, target, config)
-    await to_thread.run_sync(_tidy, wanted, target, discard_git_dir)
+    await to_thread.run_sync(_tidy, wanted, target)
 
 
-async def _fill(wanted: Checkout, source: Path, target: Path, config: Path) -> None:
+async def _fill(wanted: CommitTree, source: Path, target: Path, config: Path) -> None:
     async def git(*arguments: str) -> None:
         env = {"GIT_CONFIG_GLOBAL": os.fspath(config)}
         done = await run_git(arguments, cwd=target, env=env, time_limit=_SECONDS)
@@ -67,7 +64,7 @@ async def _fill(wanted: Checkout, source: Path, target: Path, config: Path) -> N
             msg = f"the commit {wanted.commit} could not be checked out: {complaint(done)}"
             raise GitError(msg)
 
-    flags = ["--update-head-ok", "--update-shallow", "--tags" if wanted.include_tags else "--no-tags"]
+    flags = ["--update-head-ok", "--update-shallow", "--no-tags"]
     if wanted.depth > 0:
         flags.append(f"--depth={wanted.depth}")
     await git("init", "--quiet", "--template=")
@@ -83,11 +80,11 @@ async def _fill(wanted: Checkout, source: Path, target: Path, config: Path) -> N
         await git("reset", "--quiet", "--hard", wanted.commit)
     await git("update-ref", "-d", _FETCHED)
     await git("reflog", "expire", "--all", "--expire=now")
-    await git("read-tree", "HEAD")  # an index without the times and inodes of this machine
+    await git("read-tree", "HEAD")  # an index without the host's times and inodes
 
 
 def _other_end(trusted: Sequence[Path]) -> str:
-    """Write settings for the sending side of a fetch, which sees none that stand in the environment."""
+    """Return the configuration for the sending side of a fetch, which does not see that of the environment."""
     lines = []
     for path in trusted:
         text = os.fspath(path).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -95,19 +92,12 @@ def _other_end(trusted: Sequence[Path]) -> str:
     return f"[safe]\n{''.join(lines)}[uploadpack]\n\tallowAnySHA1InWant = true\n"
 
 
-def _make_ready(target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    if any(target.iterdir()):
-        msg = f"{os.fspath(target)!r} is not empty: nothing can be checked out there"
-        raise GitError(msg, hint="Name a folder that is empty or missing.")
-
-
-def _tidy(wanted: Checkout, target: Path, discard_git_dir: bool) -> None:  # noqa: FBT001
+def _tidy(wanted: CommitTree, target: Path) -> None:
     if (target / ".gitmodules").exists():
-        msg = f"the commit {wanted.commit} has submodules, which are not served here"
+        msg = f"the commit {wanted.commit} has submodules, which the embedded engine does not support"
         raise GitError(msg, hint="Use a Dagger engine.")
     git_dir = target / ".git"
-    if discard_git_dir:
+    if wanted.discard_git_dir:
         remove_tree(git_dir)
     else:
         for leftover in ("FETCH_HEAD", "ORIG_HEAD", "logs"):

@@ -25,6 +25,7 @@ from tests.ci.engine.conftest import OpenEngine, force_chroot
 pytestmark = [pytest.mark.engine, pytest.mark.registry]
 
 PLAINTEXT = "very-secret-41cd77"
+LR_CI = Path(sys.executable).with_name("lr-ci")
 
 
 def folder_in(cache: Path) -> Path:
@@ -41,7 +42,7 @@ class Program:
         cache.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ci.engine", "session", "--label", "dagger.io/sdk.name:python", "--new-flag"],
+                [LR_CI, "session", "--label", "dagger.io/sdk.name:python", "--new-flag"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -124,9 +125,17 @@ def running(text: str) -> list[str]:
     return [line for line in command_lines() if text in line and "import httpx" not in line]
 
 
-def build(base: str, marker: str) -> str:
-    dockerfile = json.dumps(f"FROM {base}\nRUN sleep {marker}\n")
-    return f'{{directory{{withNewFile(path:"Dockerfile",contents:{dockerfile}){{dockerBuild{{sync}}}}}}}}'
+def directory_with(cache: Path, dockerfile: str) -> str:
+    """Write a Dockerfile and return the query's part for the directory with it."""
+    folder = cache / "source"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Dockerfile").write_text(dockerfile)
+    return f'host{{directory(path:"{folder}")'
+
+
+def build(cache: Path, base: str, marker: str) -> str:
+    source = directory_with(cache, f"FROM {base}\nRUN sleep {marker}\n")
+    return f"{{{source}{{dockerBuild{{sync}}}}}}}}"
 
 
 def execute(base: str, marker: str) -> str:
@@ -173,7 +182,7 @@ def test_a_signal_leaves_nothing_running_or_mounted(
     marker = f"{marker}{number.value}"
     if kind == "chroot":
         force_chroot(folder_in(tmp_path))
-    query = build(base, marker) if kind == "build" else execute(base, marker)
+    query = build(tmp_path, base, marker) if kind == "build" else execute(base, marker)
     with program(tmp_path) as started, asking(started, query):
         wait_for_sleep(marker)
 
@@ -213,7 +222,7 @@ def test_what_a_killed_session_leaves_the_next_one_removes(
     if kind == "chroot":
         force_chroot(folder_in(tmp_path))
     marker = f"{marker}{len(builders)}"
-    query = build(base, marker) if kind == "build" else execute(base, marker)
+    query = build(tmp_path, base, marker) if kind == "build" else execute(base, marker)
     with program(tmp_path) as started, asking(started, query):
         wait_for_sleep(marker)
         started.process.kill()
@@ -234,7 +243,7 @@ def test_what_a_killed_session_leaves_the_next_one_removes(
 def test_a_client_that_goes_stops_its_build(tmp_path: Path, base: str) -> None:
     marker = "7775"
     with program(tmp_path) as started:
-        with asking(started, build(base, marker)):
+        with asking(started, build(tmp_path, base, marker)):
             wait_for_sleep(marker)
         deadline = time.monotonic() + 15
         while running(f"sleep {marker}") and time.monotonic() < deadline:
@@ -246,8 +255,9 @@ def test_a_client_that_goes_stops_its_build(tmp_path: Path, base: str) -> None:
 
 def test_no_secret_is_in_a_command_line_or_the_log(tmp_path: Path, base: str) -> None:
     marker = "2.125"
-    dockerfile = json.dumps(
-        f"FROM {base}\nRUN --mount=type=secret,id=tok cat /run/secrets/tok; cat /run/secrets/tok >&2; sleep {marker}\n"
+    source = directory_with(
+        tmp_path,
+        f"FROM {base}\nRUN --mount=type=secret,id=tok cat /run/secrets/tok; cat /run/secrets/tok >&2; sleep {marker}\n",
     )
     with program(tmp_path) as started:
         answer = started.ask(f'{{setSecret(name:"tok",plaintext:"{PLAINTEXT}"){{id}}}}')
@@ -255,10 +265,8 @@ def test_no_secret_is_in_a_command_line_or_the_log(tmp_path: Path, base: str) ->
         assert isinstance(data, dict)
         secret = json.dumps(data["setSecret"]["id"])
         builds = (
-            f'{{directory{{withNewFile(path:"Dockerfile",contents:{dockerfile})'
-            f'{{dockerBuild(secrets:[{secret}]){{withSecretVariable(name:"TOK",secret:{secret})'
-            f'{{withExec(args:["sh","-c","echo $TOK; sleep {marker}"]){{withRegistryAuth(address:"localhost:1",'
-            f'username:"u",secret:{secret}){{publish(address:"localhost:1/x")}}}}}}}}}}}}}}'
+            f'{{{source}{{dockerBuild(secrets:[{secret}]){{withRegistryAuth(address:"localhost:1",'
+            f'username:"u",secret:{secret}){{publish(address:"localhost:1/x")}}}}}}}}}}'
         )
         with asking(started, builds):
             seen: list[str] = []
@@ -305,20 +313,6 @@ async def test_a_run_that_is_cancelled_leaves_nothing(open_engine: OpenEngine, b
     assert found == NOTHING
 
 
-def test_a_mirror_that_is_none_is_refused(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ci.engine", "session", "--mirror", "nonsense"],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
-    )
-
-    assert done.returncode == 2
-    assert "REGISTRY=LOCATION" in done.stderr
-
-
 async def test_a_container_that_another_session_removes_meanwhile_is_no_broken_store(
     open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +334,6 @@ exec {real} "$@"
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
 
     async with open_engine() as opened:
-        assert await opened.dag.directory().entries() == []
+        assert await opened.source({}).entries() == []
 
     assert marker.exists()

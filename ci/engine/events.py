@@ -1,18 +1,18 @@
-"""What the embedded engine tells while it works, for a live display or a log."""
+"""What the embedded engine reports while it works, for a live display or a log."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """A piece of work began.
+    """A step began.
 
     Attributes:
         step: Its number in the session; the same in all its events.
-        label: What it is, for a person: `build Dockerfile`, `publish localhost:5001/app:sha-1a2b3c4`.
+        label: What it does: `build Dockerfile`, `publish localhost:5001/app:sha-1a2b3c4`.
     """
 
     step: int
@@ -21,13 +21,13 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepFinished:
-    """A piece of work ended.
+    """A step ended.
 
     Attributes:
         step: Its number in the session.
-        label: What it was.
+        label: What it did.
         seconds: How long it took.
-        cached: It needed no work, since a store held its result.
+        cached: Whether the result came from the cache.
         error: Why it failed, or empty.
     """
 
@@ -40,7 +40,7 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
-    """One line that a build or a command wrote, with the session's secrets masked."""
+    """One line of a build's or a command's output, with the session's secrets masked."""
 
     step: int
     text: str
@@ -48,16 +48,12 @@ class OutputLine:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person should know once a session, such as which isolation is used."""
+    """Something that the user should know once in a session, such as the isolation in use."""
 
     text: str
 
 
 Event = StepStarted | StepFinished | OutputLine | Notice
 
-
-class Observer(Protocol):
-    """Is told what happens, in the event loop's thread; it must not block."""
-
-    def __call__(self, event: Event, /) -> None:
-        """Take one event."""
+Observer = Callable[[Event], None]
+"""Called with each event in the event loop's thread; it must not block."""

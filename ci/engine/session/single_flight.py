@@ -1,14 +1,15 @@
-"""Single flight: work that several queries ask for at once is done once, and what it gave is kept."""
+"""Single flight: work that several queries request at the same time is done once, and its result is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
-Work = Callable[[], Awaitable[object]]
+T = TypeVar("T")
 
 
 @dataclass(eq=False, slots=True)
@@ -16,33 +17,33 @@ class _Flight:
     ended: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     waiting: int = 0
-    result: object = None
+    result: Any = None
     error: Exception | None = None
 
 
-class Flights:
-    """Work by key. What succeeded is kept; what failed is tried again by whoever asks next.
+class SingleFlight:
+    """Work by key. A result is kept; work that failed is done again for the next caller.
 
-    Work runs on its own, so that one query that is given up does not take it from the others; when nobody waits
-    for it any more, it is stopped.
+    Work runs in a task of its own, so a caller that is cancelled does not take it from the others. It is stopped when
+    nobody waits for it any more.
 
     Args:
-        tasks: Where the work runs; it must outlive every query.
+        tasks: Where the work runs; it must outlive every caller.
     """
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
         self._flights: dict[str, _Flight] = {}
 
-    async def do(self, key: str, work: Work) -> object:
-        """Return what the work with this key gives, and start it if nobody has.
+    async def do(self, key: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of the work with this key; start the work unless it runs or is done.
 
         Args:
-            key: Names the work; equal keys mean equal work.
+            key: Identifies the work; equal keys mean equal work.
             work: Does it.
 
         Raises:
-            Exception: What the work raised.
+            Exception: Whatever the work raised.
         """
         flight = self._flights.get(key)
         if flight is None:
@@ -58,13 +59,14 @@ class Flights:
                 flight.scope.cancel()
         if flight.error is not None:
             raise flight.error
-        return flight.result
+        result: T = flight.result
+        return result
 
-    async def _fly(self, key: str, flight: _Flight, work: Work) -> None:
+    async def _fly(self, key: str, flight: _Flight, work: Callable[[], Awaitable[object]]) -> None:
         with flight.scope:
             try:
                 flight.result = await work()
-            except Exception as error:  # noqa: BLE001 - it is raised to everyone who waits
+            except Exception as error:  # noqa: BLE001 - it is raised to every caller
                 flight.error = error
                 self._forget(key, flight)
             flight.ended.set()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from ci.engine.protocol.single_flight import Flights
+from ci.engine.session.single_flight import SingleFlight
 
 
 async def test_work_that_two_ask_for_at_once_is_done_once() -> None:
@@ -16,7 +16,7 @@ async def test_work_that_two_ask_for_at_once_is_done_once() -> None:
 
     results: list[object] = []
     async with anyio.create_task_group() as tasks:
-        flights = Flights(tasks)
+        flights = SingleFlight(tasks)
 
         async def ask() -> None:
             results.append(await flights.do("key", work))
@@ -43,7 +43,7 @@ async def test_a_failure_reaches_everyone_and_is_not_kept() -> None:
 
     failures: list[str] = []
     async with anyio.create_task_group() as tasks:
-        flights = Flights(tasks)
+        flights = SingleFlight(tasks)
 
         async def ask() -> None:
             try:
@@ -64,7 +64,7 @@ async def test_one_who_gives_up_does_not_take_the_work_from_others() -> None:
         return "result"
 
     async with anyio.create_task_group() as tasks:
-        flights = Flights(tasks)
+        flights = SingleFlight(tasks)
         async with anyio.create_task_group() as askers:
 
             async def impatient() -> None:
@@ -86,7 +86,7 @@ async def test_work_that_nobody_waits_for_is_stopped() -> None:
         return "never"
 
     async with anyio.create_task_group() as tasks:
-        flights = Flights(tasks)
+        flights = SingleFlight(tasks)
         with anyio.move_on_after(0.01):
             await flights.do("key", work)
         with anyio.fail_after(1):
@@ -96,7 +96,7 @@ async def test_work_that_nobody_waits_for_is_stopped() -> None:
 @pytest.mark.parametrize("key", ["a", "b"])
 async def test_other_keys_are_other_work(key: str) -> None:
     async with anyio.create_task_group() as tasks:
-        flights = Flights(tasks)
+        flights = SingleFlight(tasks)
 
         async def work() -> str:
             return key
