@@ -1,4 +1,4 @@
-"""Compares ways to publish the backend, run side by side on this machine.
+"""Compares ways to publish the backend, run side by side on one host.
 
     .venv/bin/python -m bench.publishing --rounds 5 --tags 8
 
@@ -6,8 +6,8 @@
    registry; after a change of the code.
 2. A further tag by one PUT of the manifest, as the pipeline writes it; by `skopeo copy`; by `Container.publish`.
 
-What is printed are ratios of medians, and how many requests the registry answered. The first run of all builds the
-packages, which takes half a minute; it is not counted. Needs what the embedded engine needs: root, buildah, skopeo.
+Prints ratios of medians, and how many requests the registry answered. The first run of all installs the packages, which
+takes half a minute; it is not counted. Needs root, buildah and skopeo, as the embedded engine does.
 """
 
 from __future__ import annotations
@@ -25,14 +25,12 @@ import anyio
 import dagger
 from dagger import dag
 
+from bench.workbench import CACHE, clone, commit, count_requests, lr_ci, registry
 from ci.local.dagger_session import open_session
 from ci.local.engine_choice import EngineKind
+from ci.local_registry.settings import RegistrySettings
 from pipeline.registry.client import open_registry
 from pipeline.rules.image_name import ImageName
-from tests.acceptance.command import Command
-from tests.acceptance.kept_caches import kept_caches
-from tests.acceptance.workspace import Workspace
-from tests.registry_fixtures import RunningRegistry, running
 
 _REPOSITORY = "linkradar/lr-backend"
 
@@ -43,41 +41,48 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each kind of run is timed")
     parser.add_argument("--tags", type=int, default=8, help="how many further tags each way writes")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, kept_caches() as lr_ci:
-        workspace = Workspace.with_backend(Path(folder) / "repository")
-        compare_runs(lr_ci, workspace, Path(folder), options.rounds)
-        compare_tags(lr_ci, workspace, Path(folder), options.tags)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        repository = folder / "repository"
+        clone(repository)
+        try:
+            compare_runs(repository, folder, options.rounds)
+            compare_tags(repository, folder, options.tags)
+        finally:
+            lr_ci(folder, "registry", "down")  # the engine starts it for base images
 
 
-def compare_runs(lr_ci: Command, workspace: Workspace, folder: Path, rounds: int) -> None:
+def compare_runs(repository: Path, folder: Path, rounds: int) -> None:
     """Time whole runs of the command."""
     there, warm, changed = "everything is in the registry", "all layers are in the store", "the code changed"
     seconds: dict[str, list[float]] = {there: [], warm: [], changed: []}
-    lr_ci.run(workspace.folder, "build").succeeded()
+    lr_ci(repository, "build")
     for number in range(rounds):
-        with running(folder / f"registry-{number}") as registry:
-            push = ("build-and-push", "--registry", registry.host)
-            seconds[warm].append(_timed(lambda: lr_ci.run(workspace.folder, *push).succeeded()))  # noqa: B023 - called at once
-            seconds[there].append(_timed(lambda: lr_ci.run(workspace.folder, *push).succeeded()))  # noqa: B023
-            workspace.append("backend/app/models/link.rb", f"\n# Round {time.time_ns()}.\n")
-            workspace.commit(f"Round {number}")
-            seconds[changed].append(_timed(lambda: lr_ci.run(workspace.folder, *push).succeeded()))  # noqa: B023
+        with registry(folder / f"registry-{number}") as settings:
+
+            def push(host: str = settings.host) -> None:
+                lr_ci(repository, "build-and-push", "--registry", host)
+
+            seconds[warm].append(_timed(push))
+            seconds[there].append(_timed(push))
+            with (repository / "backend/app/models/link.rb").open("a", encoding="utf-8") as code:
+                code.write(f"\n# Round {time.time_ns()}.\n")
+            commit(repository, f"Round {number}")
+            seconds[changed].append(_timed(push))
     _show("lr-ci build-and-push", {name: median(times) for name, times in seconds.items()})
 
 
-def compare_tags(lr_ci: Command, workspace: Workspace, folder: Path, count: int) -> None:
+def compare_tags(repository: Path, folder: Path, count: int) -> None:
     """Time further tags of an image that is in the registry."""
-    with running(folder / "registry-of-tags") as registry:
-        lr_ci.run(workspace.folder, "build-and-push", "--registry", registry.host).succeeded()
-        seconds, requests = anyio.run(_tag, lr_ci, registry, count)
+    with registry(folder / "registry-of-tags") as settings:
+        lr_ci(repository, "build-and-push", "--registry", settings.host)
+        seconds, requests = anyio.run(_tag, settings, count)
     _show(f"a further tag ({count} of each)", seconds, requests)
 
 
-async def _tag(
-    lr_ci: Command, registry: RunningRegistry, count: int
-) -> tuple[Mapping[str, float], Mapping[str, float]]:
-    image = ImageName(registry=registry.host, repository=_REPOSITORY)
-    os.environ["XDG_CACHE_HOME"] = str(lr_ci.cache)  # where the engine has its store
+async def _tag(settings: RegistrySettings, count: int) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    image = ImageName(registry=settings.host, repository=_REPOSITORY)
+    os.environ["XDG_CACHE_HOME"] = str(CACHE)  # the engine's store is below it
     seconds: dict[str, list[float]] = {}
     requests: dict[str, list[int]] = {}
     async with open_registry(image, None) as api, open_session(EngineKind.EMBEDDED, lambda _: None):
@@ -85,7 +90,7 @@ async def _tag(
         if manifest is None:
             msg = "the image is not there"
             raise SystemExit(msg)
-        port = dagger.PortForward(backend=registry.settings.port, frontend=registry.settings.port)
+        port = dagger.PortForward(backend=settings.port, frontend=settings.port)
         service = dag.host().service([port])
         container = await dag.container().from_(f"{image}:master", registry_service=service).sync()
 
@@ -107,13 +112,13 @@ async def _tag(
         }
         for number in range(count + 1):
             for way, write in ways.items():
-                before = len(registry.requests())
+                before = count_requests(settings)
                 begin = time.perf_counter()
                 await write(f"{way.lower().replace(' ', '-')}-{number}")
                 elapsed = time.perf_counter() - begin
-                if number:  # the first of each is for warming up
+                if number:  # the first of each warms up
                     seconds.setdefault(way, []).append(elapsed)
-                    requests.setdefault(way, []).append(len(registry.requests()) - before)
+                    requests.setdefault(way, []).append(count_requests(settings) - before - 1)
     return (
         {way: median(times) for way, times in seconds.items()},
         {way: median(counts) for way, counts in requests.items()},

@@ -23,10 +23,11 @@ from pipeline.registry.failures import service_error
 from pipeline.rules.errors import PipelineError, UsageError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.job_summary import render_summary
-from pipeline.rules.planning import DEFAULT_NAME, DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
+from pipeline.rules.options import SHARED, RunRequest, VerifyOptions
+from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform, parse_platform
 from pipeline.rules.report import BuildReport
-from pipeline.rules.runtime_checks import DEFAULT_COMMAND, DEFAULT_PATH, DEFAULT_PORT, RuntimeChecks
+from pipeline.rules.runtime_checks import RuntimeChecks
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.rules.text import cause
 from pipeline.run import RegistryAccess, publish_run, published_digest
@@ -37,24 +38,17 @@ R = TypeVar("R")
 # Only the checkout's configuration, which names its origin; a worktree passes too, where .git is a file.
 _ONLY_GIT_CONFIG = ["*", "!.git", ".git/*", "!.git/config"]
 
-Ref = Annotated[
-    str | None,
-    Doc("Full git ref to publish for, such as refs/heads/master or refs/tags/v1.2.3; defaults to what is checked out"),
-]
-Sha = Annotated[str | None, Doc("Full commit, 40 hex digits; defaults to what is checked out")]
-Username = Annotated[str | None, Doc("User at the registry; defaults to the owner; GHCR accepts any user with a token")]
-Token = Annotated[
-    dagger.Secret | None,
-    Doc("Password or token for the registry, such as env:GITHUB_TOKEN; GHCR requires write:packages"),
-]
-Latest = Annotated[
-    LatestPolicy,
-    Doc("When a release also becomes latest: auto (if no higher release is published), always or never"),
-]
-AllowDirty = Annotated[
-    bool,
-    Doc("Publish a working tree that differs from its commit, under a sha-…-dirty-… tag alone"),
-]
+
+def _described(name: str) -> Doc:
+    return Doc(str(SHARED[name]))
+
+
+Ref = Annotated[str | None, _described("ref")]
+Sha = Annotated[str | None, _described("sha")]
+Username = Annotated[str | None, _described("username")]
+Token = Annotated[dagger.Secret | None, _described("token")]
+Latest = Annotated[LatestPolicy, _described("latest")]
+AllowDirty = Annotated[bool, _described("allow_dirty")]
 RegistryService = Annotated[
     dagger.Service | None,
     Doc("Registry that only the host can reach, such as tcp://localhost:5001 with --registry localhost:5001"),
@@ -107,7 +101,7 @@ class BackendPipeline:
         dagger.Directory,
         DefaultPath("/backend"),
         Ignore(list(NOT_SOURCE)),
-        Doc("Directory to build, with its Dockerfile"),
+        _described("source"),
     ]
     repo: Annotated[
         dagger.GitRepository,
@@ -120,16 +114,14 @@ class BackendPipeline:
         Ignore(_ONLY_GIT_CONFIG),
         Doc("Directory with the checkout's .git/config, to read the origin on GitHub from"),
     ]
-    dockerfile: Annotated[str, Doc("Path of the Dockerfile inside the source")] = "Dockerfile"
-    registry: Annotated[str, Doc("Registry to publish to: a host with an optional port")] = DEFAULT_REGISTRY
-    owner: Annotated[str | None, Doc("Owner of the image; defaults to the origin's owner if that is on GitHub")] = None
-    name: Annotated[str, Doc("Name of the image")] = DEFAULT_NAME
-    platform: Annotated[
-        dagger.Platform | None, Doc("Platform to build for, such as linux/amd64; defaults to the engine's own")
-    ] = None
+    dockerfile: Annotated[str, _described("dockerfile")] = RunRequest.dockerfile
+    registry: Annotated[str, _described("registry")] = RunRequest.registry
+    owner: Annotated[str | None, _described("owner")] = None
+    name: Annotated[str, _described("name")] = RunRequest.name
+    platform: Annotated[dagger.Platform | None, _described("platform")] = None
 
     @_shown(cache="session")
-    async def plan(self, *, ref: Ref = None, sha: Sha = None, latest: Latest = LatestPolicy.AUTO) -> str:
+    async def plan(self, *, ref: Ref = None, sha: Sha = None, latest: Latest = RunRequest.latest) -> str:
         """Print as JSON what would be built and how it would be tagged; needs no credentials and writes nothing."""
         plan = await self._plan(ref, sha, latest)
         return plan.report().model_dump_json(indent=2)
@@ -156,8 +148,8 @@ class BackendPipeline:
         sha: Sha = None,
         username: Username = None,
         token: Token = None,
-        latest: Latest = LatestPolicy.AUTO,
-        allow_dirty: AllowDirty = False,
+        latest: Latest = RunRequest.latest,
+        allow_dirty: AllowDirty = RunRequest.allow_dirty,
         registry_service: RegistryService = None,
     ) -> str:
         """Build the image, publish it under all its tags, and print its digest and nothing else."""
@@ -172,8 +164,8 @@ class BackendPipeline:
         sha: Sha = None,
         username: Username = None,
         token: Token = None,
-        latest: Latest = LatestPolicy.AUTO,
-        allow_dirty: AllowDirty = False,
+        latest: Latest = RunRequest.latest,
+        allow_dirty: AllowDirty = RunRequest.allow_dirty,
         registry_service: RegistryService = None,
     ) -> Publication:
         """Do what build-and-push does, and return all of its results: chain digest, tags, report or summary."""
@@ -194,20 +186,18 @@ class BackendPipeline:
         *,
         ref: Ref = None,
         sha: Sha = None,
-        digest: Annotated[
-            str | None, Doc("Digest of the image to verify; defaults to the one that this commit's tag points to")
-        ] = None,
+        digest: Annotated[str | None, _described("digest")] = None,
         username: Username = None,
         token: Token = None,
         registry_service: RegistryService = None,
         command: Annotated[
-            list[str] | None, Doc("Command that must succeed in the image; defaults to bin/rails,--version")
+            list[str] | None, Doc(f"{SHARED['command']}; defaults to {','.join(RuntimeChecks().command)}")
         ] = None,
-        path: Annotated[str, Doc("Path that the server must answer")] = DEFAULT_PATH,
-        port: Annotated[int, Doc("Port that the server listens on")] = DEFAULT_PORT,
+        path: Annotated[str, _described("path")] = VerifyOptions.path,
+        port: Annotated[int, _described("port")] = VerifyOptions.port,
     ) -> str:
         """Pull the published image by digest, run it, and print what it answered."""
-        checks = RuntimeChecks(command=tuple(command or DEFAULT_COMMAND), path=path, port=port)
+        checks = RuntimeChecks(command=tuple(command or RuntimeChecks().command), path=path, port=port)
         plan = await self._plan(ref, sha)
         credentials = await _credentials(plan.image, username, token)
         access = RegistryAccess(credentials, await _endpoint(plan.image, registry_service))
@@ -224,7 +214,7 @@ class BackendPipeline:
         return await publish_run(plan, builder, access, PlainProgress())
 
     async def _plan(
-        self, ref: str | None, sha: str | None, latest: LatestPolicy = LatestPolicy.AUTO, *, allow_dirty: bool = False
+        self, ref: str | None, sha: str | None, latest: LatestPolicy = RunRequest.latest, *, allow_dirty: bool = False
     ) -> RunPlan:
         request = RunRequest(
             registry=self.registry,

@@ -16,7 +16,9 @@ import bcrypt
 import httpx
 import pytest
 
-from ci.local_registry import RegistrySettings, Request, down, read_access_log, up
+from ci.local_registry.server import down, up
+from ci.local_registry.settings import RegistrySettings
+from tests.access_log import Request, read_access_log
 
 USER = "tester"
 PASSWORD = "correct horse battery staple"

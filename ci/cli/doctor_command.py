@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from ci.cli import options
-from ci.cli.console import answer_console, error_console, print_verbatim
-from ci.cli.lifecycle import run_command
+from ci.cli.command import command
+from ci.cli.console import answer_console, print_verbatim
+from ci.cli.options import CommonOptions
 from ci.cli.results import print_answer
 from ci.local.doctor import Health, examine
 from pipeline.rules.errors import EngineError
@@ -15,26 +15,22 @@ _STYLES = {Health.OK: "green", Health.MISSING: "yellow", Health.BROKEN: "red"}
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(doctor)
+    """Add the command to the application."""
+    command(app)(doctor)
 
 
-def doctor(*, json: options.Json = False, debug: options.Debug = False) -> None:
+async def doctor(options: CommonOptions) -> None:
     """Check what builds require, and print what is missing and how to get it."""
-
-    async def command() -> None:
-        report = await examine()
-        if json:
-            print_answer(report.model_dump_json(indent=2))
-        else:
-            console = answer_console()
-            for finding in report.findings:
-                health = (finding.health, _STYLES[finding.health])
-                print_verbatim(console, f"{finding.what}: ", health, f", {finding.found}")
-                if finding.remedy:
-                    print_verbatim(console, (f"    {finding.remedy}", "dim"))
-        if not report.ready:
-            msg = "No engine can build: there is no Dagger engine, and the embedded engine lacks what it requires."
-            raise EngineError(msg, hint="`make setup` installs what the embedded engine requires.")
-
-    run_command(command, error_console(), debug=debug)
+    report = await examine()
+    if options.json:
+        print_answer(report.model_dump_json(indent=2))
+    else:
+        console = answer_console()
+        for finding in report.findings:
+            health = (finding.health, _STYLES[finding.health])
+            print_verbatim(console, f"{finding.what}: ", health, f", {finding.found}")
+            if finding.remedy:
+                print_verbatim(console, (f"    {finding.remedy}", "dim"))
+    if not report.ready:
+        msg = "No engine can build: there is no Dagger engine, and the embedded engine lacks what it requires."
+        raise EngineError(msg, hint="`make setup` installs what the embedded engine requires.")

@@ -1,115 +1,67 @@
-"""The options that several commands share, each described once."""
+"""The options that only `lr-ci` has, and the settings of a run from all of a command's options."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar
 
 import typer
 
 from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import RunSettings
 from ci.system.secret_source import parse_secret_source
-from pipeline.rules.planning import RunRequest
-from pipeline.rules.platforms import parse_platform
-from pipeline.rules.tagging import LatestPolicy
-
-_IMAGE = "Image"
-_GIT = "Git"
-_ACCESS = "Access"
-
-Source = Annotated[
-    Path | None,
-    typer.Option(help="Folder to build.", show_default="backend at the top of the checkout", rich_help_panel=_IMAGE),
-]
-Dockerfile = Annotated[str, typer.Option(help="Path of the Dockerfile inside the source.", rich_help_panel=_IMAGE)]
-Registry = Annotated[
-    str,
-    typer.Option(help="Registry, with a port if it needs one.", envvar="LR_CI_REGISTRY", rich_help_panel=_IMAGE),
-]
-Owner = Annotated[
-    str | None,
-    typer.Option(
-        help="Owner of the image.",
-        show_default="the origin's owner when that is on GitHub",
-        envvar="LR_CI_OWNER",
-        rich_help_panel=_IMAGE,
-    ),
-]
-Name = Annotated[str, typer.Option(help="Name of the image.", envvar="LR_CI_NAME", rich_help_panel=_IMAGE)]
-Platform = Annotated[
-    str | None,
-    typer.Option(help="Platform to build for.", show_default="this machine's own", rich_help_panel=_IMAGE),
-]
-Ref = Annotated[
-    str | None,
-    typer.Option(help="Full git ref.", show_default="what is checked out", metavar="REF", rich_help_panel=_GIT),
-]
-Sha = Annotated[
-    str | None,
-    typer.Option(help="Full commit.", show_default="what is checked out", metavar="SHA", rich_help_panel=_GIT),
-]
-Latest = Annotated[
-    LatestPolicy,
-    typer.Option(
-        help="When a release also becomes latest; auto: when no higher one is published.",
-        case_sensitive=False,
-        rich_help_panel=_GIT,
-    ),
-]
-AllowDirty = Annotated[
-    bool,
-    typer.Option(
-        "--allow-dirty",
-        help="Publish a working tree that no commit holds, under a sha-…-dirty-… tag alone.",
-        rich_help_panel=_GIT,
-    ),
-]
-Username = Annotated[
-    str | None,
-    typer.Option(help="User at the registry.", show_default="the owner", rich_help_panel=_ACCESS),
-]
-Token = Annotated[
-    str | None,
-    typer.Option(
-        help="Where the registry's token is: env:NAME, file:PATH or cmd:COMMAND.",
-        show_default="env:GITHUB_TOKEN for ghcr.io when that is set",
-        metavar="PLACE",
-        rich_help_panel=_ACCESS,
-    ),
-]
-Engine = Annotated[
-    EngineChoice,
-    typer.Option(help="Engine that builds.", envvar="LR_CI_ENGINE", rich_help_panel=_ACCESS),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
-Debug = Annotated[
-    bool,
-    typer.Option("--debug", help="Show all output of the engine, and tracebacks of errors.", envvar="LR_CI_DEBUG"),
-]
+from pipeline.rules.options import CommitOptions, RunRequest, environment_variable
 
 
-def run_settings(
-    request: RunRequest,
-    *,
-    source: Path | None,
-    dockerfile: str,
-    platform: str | None = None,
-    username: str | None = None,
-    token: str | None = None,
-    engine: EngineChoice = EngineChoice.AUTO,
-) -> RunSettings:
-    """Put the options of a command together.
+@dataclass(frozen=True, kw_only=True)
+class DebugOptions:
+    """The options of every command."""
+
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Show the engine's whole output, and tracebacks of errors.",
+            envvar=environment_variable("debug"),
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions(DebugOptions):
+    """The options of every command with an answer."""
+
+    json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """Which engine is used."""
+
+    heading: ClassVar[str] = "Engine"
+
+    engine: Annotated[
+        EngineChoice,
+        typer.Option(
+            help="Engine that builds and runs images; auto: a Dagger engine if there is one.",
+            envvar=environment_variable("engine"),
+            rich_help_panel=heading,
+        ),
+    ] = EngineChoice.AUTO
+
+
+def run_settings(options: CommitOptions) -> RunSettings:
+    """Return the settings of a run; an option that the command does not have keeps its default.
 
     Raises:
-        UsageError: `--token` or `--platform` is not valid.
+        UsageError: `--token` is not a valid place.
     """
-    return RunSettings(
-        request=request if platform is None else replace(request, platform=parse_platform(platform)),
-        source=source,
-        dockerfile=dockerfile,
-        username=username,
-        token=None if token is None else parse_secret_source(token),
-        engine=engine,
-    )
+    given: dict[str, Any] = {field.name: getattr(options, field.name) for field in fields(options)}
+    if (token := given.get("token")) is not None:
+        given["token"] = parse_secret_source(token)
+    return RunSettings(request=RunRequest(**_fields_of(RunRequest, given)), **_fields_of(RunSettings, given))
+
+
+def _fields_of(model: type[RunRequest | RunSettings], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: given[field.name] for field in fields(model) if field.name in given}

@@ -8,7 +8,8 @@ import sys
 import anyio
 import typer
 
-from ci.local_registry import RegistrySettings, hub_mirror, status
+from ci.local_registry.server import status
+from ci.local_registry.settings import RegistrySettings, hub_mirror
 
 
 def register(app: typer.Typer) -> None:

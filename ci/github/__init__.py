@@ -1,1 +1,1 @@
-"""The GitHub side of a run: step outputs, job summaries and deployment issues, each rendered from the run's report."""
+"""Step outputs, job summaries and deployment issues on GitHub, each rendered from the report of a run."""

@@ -1,4 +1,4 @@
-"""The files that a step of GitHub Actions speaks to its runner by, and what stands for them on a laptop."""
+"""The files through which a step of GitHub Actions passes outputs and summaries to its runner."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _DELIMITER_BYTES = 16
 
 
 def output_lines(values: Mapping[str, str]) -> str:
-    """Write step outputs as the runner reads them ("Workflow commands", multiline strings).
+    """Return step outputs in the runner's format ("Workflow commands", multiline strings).
 
-    Each value stands between two lines that nobody can foresee, so that no value can end itself and begin another.
+    Each value is enclosed in an unpredictable delimiter, so that no value can end early and define another output.
 
     Args:
         values: The outputs by name.
@@ -23,18 +23,18 @@ def output_lines(values: Mapping[str, str]) -> str:
 
 
 def append(path: Path, text: str) -> None:
-    """Append to a file of the runner, which other steps write to as well.
+    """Append to a file of the runner, which keeps what it contains already.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: The file cannot be written.
     """
     try:
         with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except OSError as error:
-        msg = f"{path} could not be written: {error.strerror}."
+        msg = f"Cannot write {path}: {error.strerror}."
         raise UsageError(
-            msg, hint="The runner sets GITHUB_OUTPUT and GITHUB_STEP_SUMMARY; leave them as it does."
+            msg, hint="GITHUB_OUTPUT and GITHUB_STEP_SUMMARY are set by the runner; do not change them."
         ) from error
 
 

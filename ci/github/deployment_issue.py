@@ -1,7 +1,7 @@
-"""The issue that asks a person to deploy an image: its title, its labels and its body.
+"""The deployment issue, which asks a person to deploy an image: its title, labels, checklist and body.
 
-Pure. One issue stands for one digest in one environment, and a comment in its body that nobody sees says which. What a
-person wrote around our part, and the boxes they ticked in it, stay when it is written again.
+Pure. There is one issue for each digest and environment; a hidden comment in its body identifies it. Text that people
+add around our part, and the boxes that they tick, are kept when the issue is updated.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
-
-from ci.github.event import RunContext
 from ci.github.markdown import Markdown, code, render
+from ci.github.run_context import RunContext
 from pipeline.rules.checkout import Commit
 from pipeline.rules.refs import CommitSha, parse_version
 from pipeline.rules.report import BuildReport, TagOutcome
 from pipeline.rules.tagging import TagKind
 
 OUTSIDE = "not in Actions"
-"""What stands for a value that only GitHub Actions knows."""
+"""Replaces values that only GitHub Actions knows."""
 
 _END = "<!-- end of deployment -->"
 _OURS = re.compile(r"<!-- deployment environment=\S+ digest=\S+ version=(?P<version>\S*) -->")
@@ -28,14 +26,15 @@ _TICKED = re.compile(r"^\s*[-*+] \[[xX]\] (?P<item>.+?)\s*$", re.MULTILINE)
 
 
 class DeploymentEnvironment(StrEnum):
-    """Where an image is deployed."""
+    """An environment that images are deployed to."""
 
     STAGING = "staging"
     PRODUCTION = "production"
 
 
-class Label(BaseModel):
-    """A label of a repository.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A label for issues.
 
     Attributes:
         name: Its name.
@@ -43,28 +42,26 @@ class Label(BaseModel):
         description: At most 100 characters.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     name: str
     color: str
     description: str
 
 
-DEPLOYMENT_LABEL = Label(name="deployment", color="0e8a16", description="An image that is ready to be deployed")
+DEPLOYMENT_LABEL = Label(name="deployment", color="0e8a16", description="An image that is ready for deployment")
 _ENVIRONMENT_LABELS = {
     DeploymentEnvironment.STAGING: Label(name="staging", color="fbca04", description="Concerns staging"),
     DeploymentEnvironment.PRODUCTION: Label(name="production", color="d93f0b", description="Concerns production"),
 }
 _CHECKLISTS = {
     DeploymentEnvironment.STAGING: (
-        "The commit is the one that shall run on staging",
+        "The commit is the one to run on staging",
         "The image is pulled on the staging server",
         "It is deployed with the command above",
         "`/up` answers, and the log shows no errors",
     ),
     DeploymentEnvironment.PRODUCTION: (
-        "This digest ran on staging without complaint",
-        "The digest that runs on production now is written down, to go back to",
+        "This digest ran on staging without problems",
+        "The digest that runs in production now is noted, for a rollback",
         "The image is pulled on the production server",
         "It is deployed with the command above",
         "`/up` answers, and the log shows no errors",
@@ -74,12 +71,12 @@ _CHECKLISTS = {
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """An image that is ready for an environment.
+    """An image that is ready for deployment.
 
     Attributes:
-        environment: Where it goes.
-        report: The run that published it.
-        context: What GitHub Actions knows of this run.
+        environment: The environment to deploy to.
+        report: The report of the run that published it.
+        context: The run of GitHub Actions that opens the issue.
     """
 
     environment: DeploymentEnvironment
@@ -88,37 +85,37 @@ class Deployment:
 
     @property
     def is_prerelease(self) -> bool:
-        """Whether it is a version that is no release yet."""
+        """Whether the version is a prerelease."""
         version = None if self.report.version is None else parse_version(self.report.version)
         return version is not None and not version.is_stable
 
     @property
     def title(self) -> str:
-        """The issue's title: version or short commit, environment, and the mark of a prerelease in production."""
+        """The issue's title: version or short commit, environment, and a mark for a prerelease in production."""
         what = self.report.version or self.report.commit.short_sha
         mark = " (prerelease)" if self._marked else ""
         return f"Deploy {what}{mark} to {self.environment}"
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """The labels that it carries; every deployment has the first."""
+        """The issue's labels; every deployment issue has the first."""
         return (DEPLOYMENT_LABEL, _ENVIRONMENT_LABELS[self.environment])
 
     @property
     def marker(self) -> str:
-        """What the body of its issue holds, and that of no other."""
+        """The start of the hidden comment that only this deployment's issue contains."""
         return f"<!-- deployment environment={self.environment} digest={self.report.digest} "
 
     def is_for_another_version(self, previous: str) -> bool:
-        """Say whether an issue's body stands for these bytes under another version."""
+        """Return whether an issue's body is about a different version of the same digest."""
         found = _OURS.search(previous)
         return found is not None and found["version"] != (self.report.version or "")
 
     def body(self, previous: str = "", *, keep_ticks: bool = True) -> str:
-        """Write the issue's body.
+        """Return the issue's body.
 
         Args:
-            previous: The body that the issue has; what stands around our part of it stays.
+            previous: The body of the existing issue; text around our part of it is kept.
             keep_ticks: Whether boxes that are ticked there stay ticked.
         """
         previous = previous.replace("\r\n", "\n")
@@ -144,7 +141,7 @@ class Deployment:
                 "environment": self.environment.value,
                 "prerelease": self._marked,
                 "report": report,
-                "subject": Commit(sha=CommitSha(commit.sha), message=message).subject or "not known",
+                "subject": Commit(sha=CommitSha(commit.sha), message=message).subject or "unknown",
                 "tags": Markdown(", ".join(code(tag.name) for tag in named)),
                 "kept": [tag for tag in report.tags if tag.outcome is TagOutcome.KEPT],
                 "version_tag": next((tag for tag in named if tag.kind is TagKind.VERSION), None),

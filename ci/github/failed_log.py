@@ -1,6 +1,6 @@
-"""What the log of a failed run says: the error in it, and its last lines.
+"""The summary of a failed run: the error in its log, and the last lines.
 
-What looks like a token is left out: a summary outlives the log, and is shown to more people.
+Anything that looks like a token is hidden, as a summary is kept longer than the log and seen by more people.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci.github.markdown import plain_lines
+from ci.github.markdown import plain_lines, render
 from pipeline.rules.errors import UsageError
 
 _READ_BYTES = 1024 * 1024
@@ -32,9 +32,9 @@ class FailedLog:
     """The log of a run that failed.
 
     Attributes:
-        message: The error that ended it, and what to do about it where it says so; empty where none is found.
-        tail: Its last lines; empty where there is no log.
-        cut: Whether there are lines before those.
+        message: The error that ended the run, with its hint; empty if the log contains none.
+        tail: The last lines; empty if there is no log.
+        cut: Whether there are lines before them.
     """
 
     message: str
@@ -43,10 +43,10 @@ class FailedLog:
 
 
 def read_failed_log(path: Path) -> FailedLog:
-    """Read the log of a failed run; one that was never written is an empty one.
+    """Read the log of a failed run; a missing file counts as an empty log.
 
     Raises:
-        UsageError: It is there and cannot be read.
+        UsageError: The file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -56,8 +56,8 @@ def read_failed_log(path: Path) -> FailedLog:
     except FileNotFoundError:
         return FailedLog(message="", tail="", cut=False)
     except OSError as error:
-        msg = f"The log {path} could not be read: {error.strerror}."
-        raise UsageError(msg, hint="--log takes the file that the failed command wrote its output to.") from error
+        msg = f"Cannot read the log {path}: {error.strerror}."
+        raise UsageError(msg, hint="Give --log the file with the output of the failed command.") from error
     log = parse_failed_log(content.decode("utf-8", "replace"))
     return FailedLog(message=log.message, tail=log.tail, cut=log.cut or size > _READ_BYTES)
 
@@ -66,7 +66,7 @@ def parse_failed_log(content: str) -> FailedLog:
     """Find the error and the last lines in a log.
 
     Args:
-        content: All of it, or its end.
+        content: The whole log, or its end.
     """
     lines = [line.rstrip() for line in _without_secrets(plain_lines(content)).strip().split("\n")]
     tail: list[str] = []
@@ -80,8 +80,13 @@ def parse_failed_log(content: str) -> FailedLog:
     return FailedLog(message=_error(lines), tail="\n".join(tail), cut=len(tail) < len(lines))
 
 
+def failure_summary(log: FailedLog) -> str:
+    """Return the job summary of a failed run, in Markdown: the error and the last lines of its log."""
+    return render("failure.md.j2", {"message": log.message, "tail": log.tail, "cut": log.cut})
+
+
 def _error(lines: list[str]) -> str:
-    """Return the last error and the line behind it, which says what to do."""
+    """Return the last error and the line after it, which is its hint."""
     for place, line in reversed(list(enumerate(lines))):
         if found := _ERROR.match(line):
             following = lines[place + 1 : place + 2]

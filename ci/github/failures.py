@@ -1,4 +1,4 @@
-"""What GitHub's refusals mean, as errors of ours: what happened, to which repository, and what to do.
+"""What GitHub's failures mean: which are transient, and as which error each is reported.
 
 Pure.
 """
@@ -6,83 +6,103 @@ Pure.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import httpx
 from githubkit.exception import RateLimitExceeded, RequestError, RequestFailed
 from pydantic import SecretStr
 
-from ci.github.errors import NetworkError, UnknownOutcomeError
-from ci.github.retry import is_secondary_limit, is_transient, makes_an_issue
-from pipeline.rules.errors import AuthError, PipelineError, UsageError
+from pipeline.rules.errors import AuthError, ExitCode, PipelineError, UsageError
+from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.text import one_line
 
-_PERMISSION = (
-    "Give the job `permissions: issues: write`; elsewhere, use a token that may write the repository's issues."
-)
-_SWITCH_ON = "Switch them on: Settings → General → Features → Issues."
-_LATER = "Look at githubstatus.com where it stays so."
+_PERMISSION = "Give the job `permissions: issues: write`; outside Actions, use a token with write access to issues."
+_ENABLE = "Enable them: Settings → General → Features → Issues."
+_STATUS = "If it persists, check githubstatus.com."
 _SHORTEST_SECRET = 6
 
 
-def refusal(error: Exception, repository: str, token: SecretStr) -> PipelineError:
-    """Say what a failed request means.
+class NetworkError(PipelineError):
+    """GitHub, or the network on the way to it, failed."""
+
+    exit_code = ExitCode.NETWORK
+
+
+class UnknownOutcomeError(NetworkError):
+    """A request got no answer and may have been carried out: check before sending it again."""
+
+
+def api_error(error: Exception, repository: str, token: SecretStr) -> PipelineError:
+    """Return the error that a failed request is reported as.
 
     Args:
-        error: What githubkit raised, after it sent again what may be sent again.
+        error: The exception of githubkit, which has retried what can be retried.
         repository: `owner/name`.
-        token: What must not show even where the other side repeats it.
+        token: The token, which is hidden even if GitHub's answer contains it.
     """
     match error:
         case RateLimitExceeded():
-            asked = error.retry_after.total_seconds()
-            return NetworkError(f"GitHub's rate limit is used up; it asks to wait for {asked:.0f} s.")
+            seconds = error.retry_after.total_seconds()
+            return NetworkError(f"GitHub's rate limit is exceeded; it requests a wait of {seconds:.0f} s.")
         case RequestFailed():
-            return _failed(error, repository, token)
+            return _from_answer(error, repository, token)
         case RequestError(exc=httpx.TransportError() as cause):
-            kind = UnknownOutcomeError if makes_an_issue(error) else NetworkError
+            kind = UnknownOutcomeError if creates_an_issue(error) else NetworkError
             reason = "did not answer in time" if isinstance(cause, httpx.TimeoutException) else "could not be reached"
-            return kind(f"GitHub's API {reason} ({type(cause).__name__}).", hint=_LATER)
+            return kind(f"GitHub's API {reason} ({type(cause).__name__}).", hint=_STATUS)
         case _:
-            detail = error.exc if isinstance(error, RequestError) else error
-            return NetworkError(
-                f"GitHub's API gave an answer that cannot be read ({type(detail).__name__}).", hint=_LATER
-            )
+            inner = error.exc if isinstance(error, RequestError) else error
+            return NetworkError(f"GitHub's API sent an invalid answer ({type(inner).__name__}).", hint=_STATUS)
 
 
-def _failed(error: RequestFailed, repository: str, token: SecretStr) -> PipelineError:
+def is_rate_limit(response: httpx.Response) -> bool:
+    """Return whether GitHub refused a request because there were too many ("Rate limits for the REST API")."""
+    if response.status_code == httpx.codes.FORBIDDEN:
+        return "secondary rate limit" in response.text
+    return response.status_code == httpx.codes.TOO_MANY_REQUESTS
+
+
+def creates_an_issue(error: RequestError[Any]) -> bool:
+    """Return whether sending the failed request again could create a second issue."""
+    try:
+        request = error.exc.request if isinstance(error.exc, httpx.RequestError) else getattr(error, "request", None)
+    except RuntimeError:  # httpx has no request: it was never sent
+        return False
+    return isinstance(request, httpx.Request) and request.method == "POST" and request.url.path.endswith("/issues")
+
+
+def _from_answer(error: RequestFailed, repository: str, token: SecretStr) -> PipelineError:
     response = error.response.raw_response
-    kind: type[PipelineError]
+    kind: type[PipelineError] = AuthError
+    hint = _PERMISSION
     match response.status_code:
         case httpx.codes.UNAUTHORIZED:
-            kind, what, hint = AuthError, "GitHub does not take the token", _PERMISSION
-        case httpx.codes.FORBIDDEN if is_secondary_limit(response):
-            kind, what, hint = NetworkError, "GitHub is asked too much at once", _LATER
+            what = "GitHub rejected the token"
+        case _ if is_rate_limit(response):
+            kind, what, hint = NetworkError, "GitHub's rate limit is exceeded", _STATUS
         case httpx.codes.FORBIDDEN:
-            kind, what, hint = AuthError, f"The token may not write issues in {repository}", _PERMISSION
+            what = f"The token has no permission to write issues in {repository}"
         case httpx.codes.NOT_FOUND:
-            kind, what, hint = AuthError, f"GitHub shows no repository {repository} to this token", _PERMISSION
+            what = f"Repository {repository} not found, or not visible to the token"
         case httpx.codes.GONE:
-            kind, what, hint = UsageError, f"Issues are disabled in {repository}", _SWITCH_ON
-        case _ if is_transient(error):
-            kind, what, hint = (
-                UnknownOutcomeError if makes_an_issue(error) else NetworkError,
-                "GitHub's API failed",
-                _LATER,
-            )
+            kind, what, hint = UsageError, f"Issues are disabled in {repository}", _ENABLE
+        case status if status in RETRIED:
+            kind = UnknownOutcomeError if creates_an_issue(error) else NetworkError
+            what, hint = "GitHub's API failed", _STATUS
         case _:
             kind, what, hint = NetworkError, f"GitHub's API refused {error.request.method} {error.request.url.path}", ""
-    return kind(f"{what}{_said(response, token)}.", hint=hint)
+    return kind(f"{what}{_message_of(response, token)}.", hint=hint)
 
 
-def _said(response: httpx.Response, token: SecretStr) -> str:
-    """Quote GitHub's own words, on one line and without the token."""
+def _message_of(response: httpx.Response, token: SecretStr) -> str:
+    """Return the status and GitHub's own message, on one line and without the token."""
     try:
         answer = json.loads(response.content)
-        words = answer.get("message", "") if isinstance(answer, dict) else ""
+        message = answer.get("message", "") if isinstance(answer, dict) else ""
     except ValueError:
-        words = ""
+        message = ""
     secret = token.get_secret_value()
-    words = one_line(str(words))
+    message = one_line(str(message))
     if len(secret) >= _SHORTEST_SECRET:
-        words = words.replace(secret, "***")
-    return f" (HTTP {response.status_code}{': ' + words.rstrip('.') if words else ''})"
+        message = message.replace(secret, "***")
+    return f" (HTTP {response.status_code}{': ' + message.rstrip('.') if message else ''})"

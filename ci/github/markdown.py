@@ -1,7 +1,7 @@
-"""Templates whose every value is escaped for Markdown, so that nobody can forget it.
+"""Jinja templates in which every value is escaped for Markdown by default.
 
-What a template writes by `{{ … }}` is shown as itself, on one line, unless one of the filters here has made Markdown of
-it. A text from outside cannot pass for such Markdown: only this file makes it.
+A value in `{{ … }}` is shown literally, on one line, unless it is `Markdown`. Only our own code creates that type, so
+no text from outside can be taken for it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 
-from ci.github.urls import WEB_URL
 from pipeline.rules.job_summary import markdown_text
 from pipeline.rules.text import without_terminal_codes
+
+WEB_URL = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/%-]*)?")
+"""A web address without user, query and fragment, in characters that have no meaning in Markdown."""
 
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9._:/@+=\[\]-]+")
 _REFERENCE = re.compile(r"[A-Za-z0-9._:/@\[\]-]+")
@@ -26,7 +28,7 @@ _SHORTEST_FENCE = 3
 
 
 class Markdown(str):
-    """A text that is Markdown already."""
+    """Text that is Markdown already."""
 
     __slots__ = ()
 
@@ -36,23 +38,23 @@ def render(template: str, values: Mapping[str, object]) -> str:
 
     Args:
         template: Its file name.
-        values: What it may name; a name that is not here is an error.
+        values: Its variables; an undefined one is an error.
     """
     return _environment().get_template(template).render(values)
 
 
 def code(text: str) -> Markdown:
-    """Show a text as code, inside or outside a table: a code span, or an element where its letters need one."""
+    """Return text as code, inside or outside a table: a code span, or a `<code>` element if a span cannot show it."""
     flat = " ".join(_NOT_SHOWN.sub(" ", without_terminal_codes(text)).split())
     cut = flat if len(flat) <= _LONGEST_CODE else flat[: _LONGEST_CODE - 1] + "…"
     if _PLAIN_CODE.fullmatch(cut):
         return Markdown(f"`{cut}`")
-    # A code span has no escapes; in an element character references work, and GitHub looks for no mentions.
+    # A code span has no escapes; in an element, character references work and GitHub does not search for mentions.
     return Markdown(f"<code>{_PUNCTUATION.sub(lambda match: f'&#{ord(match[0])};', cut)}</code>")
 
 
 def link(text: str, target: str | None) -> Markdown:
-    """Link a text, or show it without a link where the target is none or no plain web address."""
+    """Return text as a link, or as plain text if the target is not a plain web address."""
     shown = text if isinstance(text, Markdown) else Markdown(markdown_text(text))
     if target is None or WEB_URL.fullmatch(target) is None:
         return shown
@@ -60,28 +62,28 @@ def link(text: str, target: str | None) -> Markdown:
 
 
 def reference(name: str) -> Markdown:
-    """Write an image's reference as part of a command in a fence.
+    """Return an image reference for a command in a fenced block.
 
     Raises:
-        ValueError: It is none; reports are checked before they are rendered.
+        ValueError: It is not valid; reports are checked before they are rendered.
     """
     if _REFERENCE.fullmatch(name) is None:
-        msg = "an image's reference has characters that no reference can have"
+        msg = "invalid characters in an image reference"
         raise ValueError(msg)
     return Markdown(name)
 
 
 def text(value: str, limit: int) -> Markdown:
-    """Show a text on one line, cut to a length other than a table cell's."""
+    """Return text on one line, cut to a length other than that of a table cell."""
     return Markdown(markdown_text(value, limit=limit))
 
 
 def fence(content: str, language: str = "") -> Markdown:
-    """Show lines as they are, in a fence that is longer than any run of backticks in them.
+    """Return lines as a fenced block, whose fence is longer than any run of backticks in them.
 
     Args:
-        content: Any text; what a terminal would obey is left out.
-        language: What GitHub colours it as; written in the template, never from outside.
+        content: Any text; terminal codes are removed.
+        language: The language for syntax highlighting; from the template, never from outside.
     """
     lines = plain_lines(content).strip("\n")
     longest = max((len(run) for run in re.findall(r"`+", lines)), default=0)
@@ -90,7 +92,7 @@ def fence(content: str, language: str = "") -> Markdown:
 
 
 def plain_lines(content: str) -> str:
-    """Return a text without terminal codes and hidden characters; each kind of line end becomes a newline."""
+    """Return text without terminal codes and hidden characters, with newlines for all kinds of line ends."""
     without_codes = without_terminal_codes(_LINKS_OF_TERMINALS.sub("", content))
     return _NOT_SHOWN.sub("", without_codes.replace("\r\n", "\n").replace("\r", "\n"))
 
@@ -102,9 +104,9 @@ def _finalize(value: object) -> str:
         case str() | int():
             return markdown_text(str(value))
         case Undefined():
-            return str(value)  # raises, as the environment is strict
+            return str(value)  # raises UndefinedError
         case _:
-            msg = f"a template writes {type(value).__name__}, which has no text of its own"
+            msg = f"a template cannot show a value of type {type(value).__name__}"
             raise TypeError(msg)
 
 
@@ -114,7 +116,7 @@ def _environment() -> Environment:
         loader=PackageLoader("ci.github"),
         undefined=StrictUndefined,
         finalize=_finalize,
-        autoescape=False,  # noqa: S701 - `finalize` escapes for Markdown; for HTML on top of that would show `&amp;#64;`
+        autoescape=False,  # noqa: S701 - `finalize` escapes for Markdown; HTML escapes on top would show `&amp;#64;`
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

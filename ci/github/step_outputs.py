@@ -1,4 +1,4 @@
-"""The step outputs of a run, each from its report alone.
+"""The step outputs of a run, made from its report.
 
 Pure.
 """
@@ -11,18 +11,18 @@ from bisect import bisect_right
 from pipeline.rules.report import BuildReport, TagOutcome
 
 LARGEST_REPORT = 48 * 1024
-"""How many bytes the output `report` has at most: it travels through environment variables, which end at 128 KiB."""
+"""The largest size of the output `report` in bytes: it is passed in environment variables, which hold 128 KiB."""
 
 CUT = "… [cut]"
-"""What stands behind a message that was cut."""
+"""Ends a message that was cut."""
 
 
 def step_outputs(report: BuildReport) -> dict[str, str]:
     """Return the outputs by name.
 
     Returns:
-        `digest`; `image_url`, without a tag; `tags`, the whole references that name the digest, one a line; `version`,
-        empty where the ref is none; `report`, the report as JSON on one line.
+        `digest`; `image_url`, without tag; `tags`, the full references to the digest, one a line; `version`, empty if
+        the ref is not a version; `report`, the report as JSON on one line.
     """
     return {
         "digest": report.digest,
@@ -34,7 +34,7 @@ def step_outputs(report: BuildReport) -> dict[str, str]:
 
 
 def compact_report(report: BuildReport) -> str:
-    """Write a report as JSON in ASCII on one line, and cut the commit's message until that fits."""
+    """Return a report as ASCII JSON on one line, with the commit message cut so that it fits."""
     whole = _json(report, report.commit.message)
     if len(whole) <= LARGEST_REPORT:
         return whole

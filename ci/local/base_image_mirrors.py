@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ci.local_registry import HUB, Mirror, RegistrySettings, base_images, hub_mirror, seed, status, up
-from ci.local_registry.seeding import hub_answers
+from ci.local_registry import seeding
+from ci.local_registry.base_images import base_images
+from ci.local_registry.server import status, up
+from ci.local_registry.settings import HUB, Mirror, RegistrySettings, hub_mirror
 from ci.system.folders import base_images_folder
 from pipeline.rules.errors import RegistryError
 
@@ -41,12 +43,12 @@ async def prepare_base_images(dockerfile: Path, notice: Callable[[str], None]) -
         running = await status(settings)
     if running.running:
         settings = replace(settings, port=running.port)
-    elif await hub_answers():
+    elif await seeding.hub_answers():
         return []
     else:
         notice("Docker Hub does not answer: base images come from the local registry.")
         settings = await _start(settings)
-    await seed(images, settings, notice=notice)
+    await seeding.seed(images, settings, notice=notice)
     return [hub_mirror(settings)]
 
 

@@ -19,7 +19,7 @@ from ci.engine.protocol.events import Observer
 from ci.engine.store.storage import Mirror as EngineMirror
 from ci.local.dagger_session import open_session
 from ci.local.engine_choice import EngineKind
-from ci.local_registry import Mirror
+from ci.local_registry.settings import Mirror
 from pipeline.engine.builder import NOT_SOURCE, DaggerBuilder, EngineAccess, Source
 from pipeline.engine.verification import verify_image
 from pipeline.registry.credentials import Credentials

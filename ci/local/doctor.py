@@ -10,7 +10,8 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from ci.local.engine_choice import RUNNER_HOST, dagger_program, find_dagger, find_runtime
-from ci.local_registry import RegistrySettings, status
+from ci.local_registry.server import status
+from ci.local_registry.settings import RegistrySettings
 from ci.system.dagger_version import DAGGER_VERSION
 from ci.system.processes import run_process
 from pipeline.concurrency import each

@@ -21,7 +21,8 @@ from pipeline.registry.credentials import Credentials
 from pipeline.rules.checkout import Checkout
 from pipeline.rules.errors import CheckoutError, UsageError
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.planning import DEFAULT_REGISTRY, RunPlan, RunRequest, plan_run
+from pipeline.rules.options import DEFAULT_REGISTRY, RunRequest
+from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
 from pipeline.rules.text import quoted
@@ -46,8 +47,6 @@ class RunSettings:
     Attributes:
         request: What is requested of the pipeline.
         folder: Where the command was started.
-        source: The directory to build; `backend` at the top of the checkout if None.
-        dockerfile: The Dockerfile's path in it.
         username: The user at the registry; the image's owner if None.
         token: Where the token is; `GITHUB_TOKEN` for GHCR if None and that is set.
         engine: Which engine to use.
@@ -55,8 +54,6 @@ class RunSettings:
 
     request: RunRequest
     folder: Path = field(default_factory=_current_directory)
-    source: Path | None = None
-    dockerfile: str = "Dockerfile"
     username: str | None = None
     token: SecretSource | None = None
     engine: EngineChoice = EngineChoice.AUTO
@@ -90,10 +87,11 @@ class RunSettings:
         """
         host = await read_host_checkout(self.folder, self.request.sha, self.request.ref)
         plan = plan_run(self.request, host.checkout)
-        source = (host.top / _DEFAULT_SOURCE) if self.source is None else self.folder / self.source
-        if builds and not (source / self.dockerfile).is_file():
+        given, dockerfile = self.request.source, self.request.dockerfile
+        source = host.top / _DEFAULT_SOURCE if given is None else self.folder / given
+        if builds and not (source / dockerfile).is_file():
             missing = f"Source directory {source} not found." if not source.is_dir() else None
-            msg = missing or f"Dockerfile {quoted(self.dockerfile)} not found in {source}."
+            msg = missing or f"Dockerfile {quoted(dockerfile)} not found in {source}."
             raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
         return Run(self, plan, source, await self._credentials(plan.image))
 
@@ -185,7 +183,7 @@ class Run:
                 stack=stack,
                 choice=self.settings.engine,
                 source=self.source,
-                dockerfile=self.settings.dockerfile,
+                dockerfile=self.settings.request.dockerfile,
                 image=self.plan.image,
                 credentials=self.credentials,
                 progress=progress,

@@ -1,4 +1,4 @@
-"""Makes Debian's base images on this machine, out of Debian's own packages, by mmdebstrap."""
+"""Builds the root filesystems of Debian's base images from Debian's packages, with mmdebstrap."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from ci.local_registry.settings import HUB
 from ci.system.processes import run_process
 from pipeline.rules.errors import EngineError
 
-# Files newer than this are dated to it, so that the same packages give the same image (Debian 12's first release).
+# Newer files get this date, so that the same packages give the same image (the date of Debian 12.0).
 EPOCH = 1_686_355_200
 _SUITES = {"11": "bullseye", "12": "bookworm", "13": "trixie"}
 _SLIM = "-slim"
-# What Debian's slim images leave out as well.
+# Debian's slim images leave these out, too.
 _LEFT_OUT = ("man", "locale", "doc", "info", "lintian")
 _TIME_LIMIT = 900.0
 _LAST_LINES = 3
+_ARCHIVE = "Check that Debian's archive is reachable: apt-get update"
+_WITHOUT_ROOT = "Without root, it requires user namespaces and your entries in /etc/subuid and /etc/subgid."
 
 
 @dataclass(frozen=True, slots=True)
 class DebianBase:
-    """A base image that mmdebstrap can make.
+    """A base image that mmdebstrap can build.
 
     Attributes:
-        suite: Debian's name of the release.
+        suite: The codename of the release.
         slim: Whether manuals and translations are left out.
     """
 
@@ -38,9 +40,9 @@ class DebianBase:
 
 
 def debian_base(image: BaseImage) -> DebianBase | None:
-    """Return how an image can be made here; None for one that only its registry has.
+    """Return how to build an image locally, or None if it is only available from its registry.
 
-    A digest or a dated tag asks for certain bytes, which nobody else can make.
+    A digest or a dated tag stands for particular content, which cannot be built again.
     """
     if (image.domain, image.repository, image.digest) != (HUB, "library/debian", ""):
         return None
@@ -57,16 +59,16 @@ async def make_root_filesystem(base: DebianBase, into: Path) -> None:
     """Write a Debian root filesystem with apt as a tar file; the same packages give the same bytes.
 
     Args:
-        base: Which one.
-        into: The tar file to make.
+        base: The base image.
+        into: The tar file to create.
 
     Raises:
-        EngineError: mmdebstrap is not installed, or failed; its last lines are told.
+        EngineError: mmdebstrap is not installed, or failed; the message ends with its last lines.
     """
     program = shutil.which("mmdebstrap")
     if program is None:
-        msg = f"Debian {base.suite} cannot be made here: mmdebstrap is not installed."
-        raise EngineError(msg, hint="`make setup` installs it; by hand: apt-get install mmdebstrap")
+        msg = f"Cannot build Debian {base.suite}: mmdebstrap is not installed."
+        raise EngineError(msg, hint="Install it with `make setup`, or: apt-get install mmdebstrap")
     is_root = os.geteuid() == 0
     command = [program, f"--mode={'root' if is_root else 'unshare'}", "--variant=apt", "--quiet"]
     if base.slim:
@@ -78,11 +80,8 @@ async def make_root_filesystem(base: DebianBase, into: Path) -> None:
             [*command, base.suite, str(into)], time_limit=_TIME_LIMIT, env=env, on_stderr=last_lines.append
         )
     except TimeoutError as error:
-        msg = f"mmdebstrap did not make Debian {base.suite} within {_TIME_LIMIT:.0f} s."
-        raise EngineError(msg, hint="Is Debian's archive reachable? Try: apt-get update") from error
+        msg = f"mmdebstrap did not build Debian {base.suite} within {_TIME_LIMIT:.0f} s."
+        raise EngineError(msg, hint=_ARCHIVE) from error
     if ended.exit_code != 0:
-        msg = f"mmdebstrap could not make Debian {base.suite}: {' / '.join(last_lines) or 'it said nothing'}"
-        hint = "Is Debian's archive reachable? Try: apt-get update"
-        if not is_root:
-            hint = "Without root it needs user namespaces, and lines for you in /etc/subuid and /etc/subgid."
-        raise EngineError(msg, hint=hint)
+        msg = f"mmdebstrap could not build Debian {base.suite}: {' / '.join(last_lines) or 'no message'}"
+        raise EngineError(msg, hint=_ARCHIVE if is_root else _WITHOUT_ROOT)

@@ -1,19 +1,21 @@
-"""Ports of this machine: whether one is free, and whether a registry answers there."""
+"""Loopback ports: whether one is free, and whether a registry answers there."""
 
 from __future__ import annotations
 
 import socket
 import ssl
 
+import anyio
 import httpx
 
 from pipeline.rules.errors import RegistryError, UsageError
 
 _ANSWER_SECONDS = 2.0
+_POLL_SECONDS = 0.02
 
 
 async def answers(port: int) -> bool:
-    """Tell whether a registry answers on a port of this machine, with or without asking for credentials."""
+    """Return whether a registry answers on a loopback port, even if it requires credentials."""
     # An empty trust store: plain HTTP needs none, and loading the real one would cost more than the request.
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=_ANSWER_SECONDS) as client:
@@ -25,30 +27,49 @@ async def answers(port: int) -> bool:
     return response.status_code in known and "docker-distribution-api-version" in response.headers
 
 
+async def wait_until_free(port: int, *, time_limit: float) -> None:
+    """Return once a loopback port is free, or after so many seconds."""
+    with anyio.move_on_after(time_limit):
+        while True:
+            try:
+                _try_bind(port)
+            except OSError:
+                await anyio.sleep(_POLL_SECONDS)
+            else:
+                return
+
+
 async def refuse_taken_port(port: int) -> None:
-    """Return when a registry can listen on a port of this machine.
+    """Return if a registry can listen on a loopback port.
 
     Raises:
         RegistryError: Something listens there already.
-        UsageError: The port is one that only root may use.
+        UsageError: Only root may listen on the port.
     """
     try:
-        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-            _try_bind(family, address, port)
+        _try_bind(port)
     except PermissionError as error:
-        msg = f"Port {port} is not for ordinary users."
-        raise UsageError(msg, hint="Choose one above 1023 by --port.") from error
+        msg = f"Permission denied to listen on port {port}."
+        raise UsageError(msg, hint="Choose a port above 1023 with --port.") from error
     except OSError as error:
-        who = "another registry" if await answers(port) else "another program"
-        msg = f"Port {port} of this machine is taken by {who}."
-        raise RegistryError(msg, hint="Choose a free one by --port, or stop what listens there.") from error
+        owner = "another registry" if await answers(port) else "another program"
+        msg = f"Port {port} is already in use by {owner}."
+        raise RegistryError(
+            msg, hint="Choose a free port with --port, or stop the program that listens there."
+        ) from error
 
 
-def _try_bind(family: socket.AddressFamily, address: str, port: int) -> None:
+def _try_bind(port: int) -> None:
+    """Bind to a port on both loopback addresses, as far as they exist, and release it."""
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        _try_address(family, address, port)
+
+
+def _try_address(family: socket.AddressFamily, address: str, port: int) -> None:
     try:
         probe = socket.socket(family, socket.SOCK_STREAM)
     except OSError:
-        return  # no such address family on this machine
+        return  # the kernel does not support this address family
     with probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""The pid file: which process is ours, told apart from a later one that was given the same number."""
+"""The pid file: identifies the registry's process, even after another one reuses its number."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _POLL_SECONDS = 0.02
 
 
 class ProcessRecord(BaseModel):
-    """A process that was started, and with what.
+    """A registry process that was started.
 
     Attributes:
-        pid: Its number.
-        born: The machine's boot and the clock tick at which it started; with the number, never the same twice.
-        port: The port that it was told to listen on.
-        htpasswd: The password file that it was told to use.
+        pid: Its process id.
+        born: Identifies the process among all that had this id; see `birth`.
+        port: The port that it listens on.
+        htpasswd: Its password file, if it requires credentials.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
@@ -33,11 +33,11 @@ class ProcessRecord(BaseModel):
     htpasswd: Path | None
 
     def is_alive(self) -> bool:
-        """Tell whether the very process of this record still runs."""
+        """Return whether this very process is still running."""
         return birth(self.pid) == self.born
 
     def write(self, path: Path) -> None:
-        """Put the record into a file, whole or not at all."""
+        """Write the record to a file atomically."""
         fresh = path.with_name(f"{path.name}.new")
         fresh.touch(mode=0o600)
         fresh.write_text(self.model_dump_json(), encoding="utf-8")
@@ -45,20 +45,19 @@ class ProcessRecord(BaseModel):
 
 
 def read_record(path: Path) -> ProcessRecord | None:
-    """Return the record of a process that is alive; None when there is none, it is broken, or the process ended."""
+    """Return the recorded process, which may have ended; None if the file is missing or broken."""
     try:
-        record = ProcessRecord.model_validate_json(path.read_bytes())
+        return ProcessRecord.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
-    return record if record.is_alive() else None
 
 
 async def end_process(record: ProcessRecord, *, grace: float) -> bool:
-    """End a process, gently first.
+    """Stop a process with SIGTERM, then with SIGKILL.
 
     Args:
-        record: The process; one that took over its number is left alone.
-        grace: Seconds it is given after SIGTERM, and again after SIGKILL.
+        record: The process; another one that reuses its number is left alone.
+        grace: Seconds to wait after each signal.
 
     Returns:
         Whether it has ended.

@@ -1,11 +1,11 @@
-"""Puts the base images that Docker Hub would give into the local registry, when the Hub cannot be reached."""
+"""Puts Debian's base images into the local registry while Docker Hub cannot be reached."""
 
 from __future__ import annotations
 
 import shutil
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,72 +15,56 @@ from anyio import to_thread
 
 from ci.local_registry.base_images import BaseImage
 from ci.local_registry.debian import EPOCH, DebianBase, debian_base, make_root_filesystem
-from ci.local_registry.image import (
-    MANIFEST_TYPE,
-    Layer,
-    compress_layer,
-    image_config,
-    image_manifest,
-    sha256_digest,
-)
 from ci.local_registry.locks import exclusive_lock
+from ci.local_registry.oci_layout import write_layout
 from ci.local_registry.settings import HUB, RegistrySettings
+from ci.system.processes import run_process
+from pipeline.registry.manifests import MANIFEST_TYPES
 from pipeline.rules.errors import EngineError, RegistryError
 
 HUB_URL = "https://registry-1.docker.io"
-"""Where Docker Hub's images are served."""
-
-Notice = Callable[[str], None]
-"""Takes one line on what is being done."""
+"""The registry of Docker Hub."""
 
 _HUB_SECONDS = 2.5
 _LOCK_SECONDS = 900.0
 _REQUEST_SECONDS = 60.0
-_CHUNK_BYTES = 1 << 20
-_INDEX_TYPES = (
-    MANIFEST_TYPE,
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
+_PUSH_SECONDS = 300.0
 
 
 class Seeding(StrEnum):
-    """Where a build will get a base image from."""
+    """Where a build gets a base image from."""
 
     PRESENT = "present"  # from the local registry, which had it
     SEEDED = "seeded"  # from the local registry, which was just given it
     HUB = "hub"  # from Docker Hub, which answers
-    ELSEWHERE = "elsewhere"  # from the registry that it names
+    ELSEWHERE = "elsewhere"  # from the registry in its name
 
 
 async def seed(
     images: Iterable[BaseImage],
     settings: RegistrySettings,
     *,
-    notice: Notice,
-    auth: tuple[str, str] | None = None,
+    notice: Callable[[str], None],
     hub_url: str = HUB_URL,
 ) -> dict[BaseImage, Seeding]:
-    """See to it that every base image can be had, from Docker Hub or from the local registry.
+    """Make every base image available, from Docker Hub or from the local registry.
 
-    Debian's releases are made here once, when the Hub does not answer. Safe to call from several processes at once.
+    If the Hub does not answer, Debian's releases are built locally, once. Safe to call from several processes at once.
 
     Args:
-        images: What the build starts from; see `base_images`.
-        settings: The local registry, which runs.
-        notice: Told what takes long.
-        auth: User and password, for a local registry that asks for them.
+        images: The images that the build starts from; see `base_images`.
+        settings: The local registry, which runs and requires no password.
+        notice: Called with a line about each step that takes long.
         hub_url: Docker Hub.
 
     Returns:
-        Where each image will come from, in the order given.
+        Where each image comes from, in the order given.
 
     Raises:
-        EngineError: The Hub does not answer, and an image cannot be made here.
-        RegistryError: The local registry does not take the image.
+        EngineError: The Hub does not answer, and an image cannot be built locally.
+        RegistryError: The local registry did not accept the image.
     """
-    async with _client(settings, auth) as client:
+    async with _client(settings) as client:
         where = {image: await _find(client, image) for image in images}
         missing = [image for image, place in where.items() if place is Seeding.HUB]
         if missing and not await hub_answers(hub_url):
@@ -88,18 +72,18 @@ async def seed(
             async with exclusive_lock(
                 settings.folder / "seeding.lock",
                 time_limit=_LOCK_SECONDS,
-                on_wait=lambda: notice("Another run makes the base image; waiting for it."),
+                on_wait=lambda: notice("Waiting for another run, which builds the base image."),
             ):
                 for image, base in recipes.items():
                     where[image] = await _find(client, image)
                     if where[image] is Seeding.HUB:
-                        await _make(client, image, base, settings, notice)
+                        await _make(image, base, settings, notice)
                         where[image] = Seeding.SEEDED
     return where
 
 
 async def hub_answers(hub_url: str = HUB_URL) -> bool:
-    """Tell whether a registry answers within two and a half seconds."""
+    """Return whether a registry answers within two and a half seconds."""
     with anyio.move_on_after(_HUB_SECONDS):
         async with httpx.AsyncClient(timeout=_HUB_SECONDS) as client:
             try:
@@ -110,12 +94,11 @@ async def hub_answers(hub_url: str = HUB_URL) -> bool:
     return False
 
 
-def _client(settings: RegistrySettings, auth: tuple[str, str] | None) -> httpx.AsyncClient:
+def _client(settings: RegistrySettings) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{settings.port}",
-        auth=auth,
         timeout=_REQUEST_SECONDS,
-        trust_env=False,  # no proxy stands before this machine itself
+        trust_env=False,  # a proxy cannot reach the loopback address of this host
         verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     )
 
@@ -123,9 +106,9 @@ def _client(settings: RegistrySettings, auth: tuple[str, str] | None) -> httpx.A
 def _recipe(image: BaseImage, settings: RegistrySettings) -> DebianBase:
     base = debian_base(image)
     if base is None:
-        msg = f"{image} cannot be had: Docker Hub does not answer, and only Debian's releases can be made here."
+        msg = f"{image} is not available: Docker Hub does not answer, and only Debian's releases can be built locally."
         copy = f"skopeo copy --dest-tls-verify=false docker://{image} docker://{_local_name(image, settings)}"
-        raise EngineError(msg, hint=f"Build from debian:bookworm-slim, or, where the Hub answers: {copy}")
+        raise EngineError(msg, hint=f"Build from debian:bookworm-slim, or on a host that reaches Docker Hub: {copy}")
     return base
 
 
@@ -136,31 +119,36 @@ def _local_name(image: BaseImage, settings: RegistrySettings) -> str:
 async def _find(client: httpx.AsyncClient, image: BaseImage) -> Seeding:
     if image.domain != HUB:
         return Seeding.ELSEWHERE
-    address = f"/v2/{HUB}/{image.repository}/manifests/{image.version}"
-    response = await _request(client, "HEAD", address, headers={"Accept": ", ".join(_INDEX_TYPES)})
-    if response.status_code == httpx.codes.NOT_FOUND:
-        return Seeding.HUB
-    _expect(response, httpx.codes.OK)
-    return Seeding.PRESENT
+    path = f"/v2/{HUB}/{image.repository}/manifests/{image.version}"
+    try:
+        response = await client.head(path, headers={"Accept": ", ".join(MANIFEST_TYPES)})
+    except httpx.HTTPError as error:
+        msg = f"The local registry at {client.base_url} does not answer: {type(error).__name__}."
+        raise RegistryError(msg, hint="Start it: lr-ci registry up") from error
+    match response.status_code:
+        case httpx.codes.OK:
+            return Seeding.PRESENT
+        case httpx.codes.NOT_FOUND:
+            return Seeding.HUB
+        case status:
+            msg = f"The local registry at {client.base_url} answered HTTP {status} for {path}."
+            raise RegistryError(msg, hint="Restart it: lr-ci registry down && lr-ci registry up")
 
 
-async def _make(
-    client: httpx.AsyncClient, image: BaseImage, base: DebianBase, settings: RegistrySettings, notice: Notice
-) -> None:
-    notice(f"Docker Hub does not answer: making {image.repository}:{image.tag} of Debian's packages, once.")
+async def _make(image: BaseImage, base: DebianBase, settings: RegistrySettings, notice: Callable[[str], None]) -> None:
+    notice(f"Docker Hub does not answer: building {image.repository}:{image.tag} from Debian's packages, once.")
     start = time.monotonic()
     folder = settings.folder / "seeding"
-    await to_thread.run_sync(_empty, folder)  # one that was killed has left what it had made so far
+    await to_thread.run_sync(_empty, folder)  # a run that was killed leaves its files
     try:
-        tar = folder / "layer.tar"
+        tar, layout = folder / "root.tar", folder / "image"
         await make_root_filesystem(base, tar)
-        layer = await to_thread.run_sync(compress_layer, tar, tar.with_suffix(".tar.gz"))
-        config = image_config(layer, created=EPOCH, made_by=f"mmdebstrap --variant=apt {base.suite}")
-        await _push(client, image, layer, config)
+        made_by = f"mmdebstrap --variant=apt {base.suite}"
+        await to_thread.run_sync(lambda: write_layout(layout, tar, created=EPOCH, made_by=made_by))
+        await _push(layout, image, settings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    seconds = time.monotonic() - start
-    notice(f"{_local_name(image, settings)} is there: {layer.size / 1e6:.0f} MB, {seconds:.0f} s.")
+    notice(f"{_local_name(image, settings)} is ready ({time.monotonic() - start:.0f} s).")
 
 
 def _empty(folder: Path) -> None:
@@ -168,54 +156,19 @@ def _empty(folder: Path) -> None:
     folder.mkdir(mode=0o700)
 
 
-async def _push(client: httpx.AsyncClient, image: BaseImage, layer: Layer, config: bytes) -> None:
-    repository = f"/v2/{HUB}/{image.repository}"
-    await _upload(client, repository, layer.digest, _chunks(layer.file), layer.size)
-    await _upload(client, repository, sha256_digest(config), config, len(config))
-    # The manifest comes last, so nobody ever sees half an image.
-    manifest = image_manifest(config, layer)
-    response = await _request(
-        client,
-        "PUT",
-        f"{repository}/manifests/{image.tag}",
-        content=manifest,
-        headers={"Content-Type": MANIFEST_TYPE},
-    )
-    _expect(response, httpx.codes.CREATED)
-
-
-async def _upload(
-    client: httpx.AsyncClient, repository: str, digest: str, content: bytes | AsyncIterator[bytes], size: int
-) -> None:
-    opened = await _request(client, "POST", f"{repository}/blobs/uploads/")
-    _expect(opened, httpx.codes.ACCEPTED)
-    address = httpx.URL(opened.headers["Location"]).copy_merge_params({"digest": digest})
-    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-    _expect(await _request(client, "PUT", address, content=content, headers=headers), httpx.codes.CREATED)
-
-
-async def _chunks(file: Path) -> AsyncIterator[bytes]:
-    async with await anyio.open_file(file, "rb") as source:
-        while chunk := await source.read(_CHUNK_BYTES):
-            yield chunk
-
-
-async def _request(
-    client: httpx.AsyncClient,
-    method: str,
-    address: str | httpx.URL,
-    *,
-    content: bytes | AsyncIterator[bytes] | None = None,
-    headers: dict[str, str] | None = None,
-) -> httpx.Response:
+async def _push(layout: Path, image: BaseImage, settings: RegistrySettings) -> None:
+    """Compress and push an image; skopeo's gzip has no date, so the same layout gives the same digest."""
+    target = f"127.0.0.1:{settings.port}/{HUB}/{image.repository}:{image.tag}"
+    # The image was made here, so the host's signature policy does not apply, nor do the user's credentials.
+    command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false", "--dest-no-creds"]
     try:
-        return await client.request(method, address, content=content, headers=headers)
-    except httpx.HTTPError as error:
-        msg = f"The local registry at {client.base_url} does not answer: {type(error).__name__}."
-        raise RegistryError(msg, hint="Start it: lr-ci registry up") from error
-
-
-def _expect(response: httpx.Response, status: int) -> None:
-    if response.status_code != status:
-        msg = f"The local registry answered {response.status_code} to {response.request.method} {response.url.path}."
-        raise RegistryError(msg, hint="lr-ci registry status tells where its log is.")
+        ended = await run_process([*command, f"oci:{layout}", f"docker://{target}"], time_limit=_PUSH_SECONDS)
+    except FileNotFoundError as error:
+        msg = f"Cannot push {image}: skopeo is not installed."
+        raise EngineError(msg, hint="Install it with `make setup`, or: apt-get install skopeo") from error
+    except TimeoutError as error:
+        msg = f"skopeo did not push {image} to the local registry within {_PUSH_SECONDS:.0f} s."
+        raise RegistryError(msg, hint="Is the disk full? See: lr-ci registry status") from error
+    if ended.exit_code != 0:
+        msg = f"skopeo could not push {image} to the local registry: {ended.stderr.strip().rpartition(chr(10))[2]}"
+        raise RegistryError(msg, hint=f"See the registry's log: {settings.server_log}")

@@ -1,4 +1,4 @@
-"""Where the local registry listens and keeps its data, and what is known of it."""
+"""The local registry's settings and status: its port, its directory and the files in it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from ci.system.folders import registry_folder
 from pipeline.rules.errors import UsageError
 
 DEFAULT_PORT = 5001
+"""The local registry's default port, as in the Makefile."""
+
 _HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySettings:
-    """One local registry: a port of this machine and a folder.
+    """A local registry.
 
     Attributes:
-        port: The TCP port on 127.0.0.1; nothing else is ever listened on.
-        folder: Holds the images, the configuration, the logs and the process id.
-        htpasswd: A file of `user:bcrypt` lines, which makes the registry ask for credentials; None for open to all
-            on this machine.
+        port: The TCP port on 127.0.0.1, the only address that it listens on.
+        folder: The directory of the images, the configuration, the logs and the pid file.
+        htpasswd: A password file of `user:bcrypt` lines; None for a registry that requires no credentials.
     """
 
     port: int = DEFAULT_PORT
@@ -29,63 +30,63 @@ class RegistrySettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.port <= _HIGHEST_PORT:
-            msg = f"Port {self.port} is none: a local registry needs one from 1 to {_HIGHEST_PORT}."
+            msg = f"Invalid port {self.port}: expected 1 to {_HIGHEST_PORT}."
             raise UsageError(msg)
 
     @property
     def host(self) -> str:
-        """The registry's part of an image reference, `localhost:PORT`."""
+        """The registry in image references, `localhost:PORT`."""
         return f"localhost:{self.port}"
 
     @property
     def url(self) -> str:
-        """The base URL of its HTTP API, without a slash at the end."""
+        """The base URL of its HTTP API, without trailing slash."""
         return f"http://{self.host}"
 
     @property
     def password_file(self) -> Path | None:
-        """The password file, whatever folder the registry is started in."""
+        """The absolute path of the password file."""
         return None if self.htpasswd is None else self.htpasswd.absolute()
 
     @property
     def data_folder(self) -> Path:
-        """The images."""
+        """The directory of the images."""
         return self.folder / "data"
 
     @property
     def config_file(self) -> Path:
-        """What docker-registry is started with; readable by its owner alone."""
+        """The configuration of docker-registry; only its owner can read it."""
         return self.folder / "config.yml"
 
     @property
     def log_file(self) -> Path:
-        """The access log, one line a request; `read_access_log` parses it."""
+        """The access log, one line for each request."""
         return self.folder / "access.log"
 
     @property
     def server_log(self) -> Path:
-        """What docker-registry says of itself, one JSON object a line."""
+        """The log of docker-registry itself, one JSON object for each line."""
         return self.folder / "server.log"
 
     @property
     def pid_file(self) -> Path:
-        """The record of the running process."""
+        """The pid file; see `ProcessRecord`."""
         return self.folder / "registry.pid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryStatus:
-    """What the local registry is doing.
+    """The status of the local registry.
 
     Attributes:
-        running: Whether its process lives.
-        url: The base URL of its API, whether it runs or not.
-        host: The same as the first part of an image reference.
-        port: The port that it runs on, or would run on.
-        pid: Its process id while it runs.
-        data_bytes: Size of all blobs on disk.
-        repositories: Number of repositories that hold at least one image.
-        asks_for_password: Whether it runs and lets in only who has a password.
+        running: Whether its process is running.
+        url: The base URL of its API, even if it is not running.
+        host: The registry in image references.
+        port: The port that it listens on, or would listen on.
+        pid: Its process id while it is running.
+        data_bytes: The size of all blobs on disk.
+        repositories: The number of repositories with at least one image.
+        asks_for_password: Whether it is running and requires credentials.
     """
 
     running: bool

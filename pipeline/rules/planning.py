@@ -11,39 +11,13 @@ from pipeline.rules.checkout import Checkout, Commit, effective_commit, effectiv
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, SourceMismatchError
 from pipeline.rules.github_origin import GitHubRepository, github_repository
 from pipeline.rules.image_name import ImageName, image_name
+from pipeline.rules.options import RunRequest
 from pipeline.rules.platforms import Platform
 from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
-from pipeline.rules.tagging import LatestPolicy, TagPlan, plan_dirty, plan_tags
+from pipeline.rules.tagging import TagPlan, plan_dirty, plan_tags
 
-DEFAULT_REGISTRY = "ghcr.io"
 DEFAULT_OWNER = "linkradar"
-DEFAULT_NAME = "lr-backend"
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What the caller requests; None leaves the choice to git or the engine.
-
-    Attributes:
-        registry: Host and optional port.
-        owner: The image's owner.
-        name: The image's own name.
-        platform: The platform to build for.
-        ref: The full git ref.
-        sha: The full commit.
-        latest: When a stable version also becomes `latest`.
-        allow_dirty: Whether a working tree that differs from its commit may be published, under its own tag alone.
-    """
-
-    registry: str = DEFAULT_REGISTRY
-    owner: str | None = None
-    name: str = DEFAULT_NAME
-    platform: Platform | None = None
-    ref: str | None = None
-    sha: str | None = None
-    latest: LatestPolicy = LatestPolicy.AUTO
-    allow_dirty: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ci.local_registry import RegistrySettings, Request
+from ci.local_registry.settings import RegistrySettings
 from tests.acceptance.command import Command, Ended
 from tests.acceptance.kept_caches import kept_caches
 from tests.acceptance.published import Image
 from tests.acceptance.workspace import Workspace
+from tests.access_log import Request
 from tests.base_image import push_base_image
 from tests.conftest import require_embedded_engine
 from tests.registry_fixtures import (

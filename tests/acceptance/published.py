@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from ci.local_registry import Request
+from tests.access_log import Request
 from tests.registry_fixtures import RunningRegistry
 
 _ACCEPT = {"accept": "application/vnd.oci.image.manifest.v1+json"}

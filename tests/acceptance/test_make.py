@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.local_registry import RegistrySettings
+from ci.local_registry.settings import RegistrySettings
 from tests.acceptance.command import ROOT, Command
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\n")

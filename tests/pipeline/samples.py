@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.planning import RunPlan, RunRequest, plan_run
+from pipeline.rules.options import RunRequest
+from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform
 from pipeline.rules.refs import CommitSha
 from pipeline.rules.report import BuildReport, CommitReport, StepReport, TagOutcome, TagReport

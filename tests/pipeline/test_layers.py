@@ -18,7 +18,7 @@ LAYERS = (
     ("registry.authentication",),
     ("registry.failures", "registry.credentials", "registry.retry"),
     ("progress", "rules.planning", "rules.job_summary"),
-    ("rules.labels", "rules.report"),
+    ("rules.labels", "rules.options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
     ("registry.manifests",),
     ("rules.image_name", "rules.platforms", "rules.refs", "rules.runtime_checks"),

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from ci.local_registry import Request
 from pipeline.progress import Steps
 from pipeline.publishing import Published, publish
 from pipeline.registry.client import Registry, open_registry
@@ -28,11 +27,13 @@ from pipeline.rules.errors import (
     UsageError,
     WriteOnceError,
 )
-from pipeline.rules.planning import RunPlan, RunRequest, plan_run
+from pipeline.rules.options import RunRequest
+from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform
 from pipeline.rules.report import TagOutcome
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.run import RegistryAccess, publish_run, published_digest
+from tests.access_log import Request
 from tests.pipeline.images import BUILDER_AGENT, INDEX, Builder, Image, digest_of, index_of, put_manifest
 from tests.pipeline.samples import DIGEST, OTHER_SHA, SHA, TWIN_SHA, checkout, run_plan
 from tests.pipeline.servers import DROP, Answer, Fault, as_json, proxy

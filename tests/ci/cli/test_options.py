@@ -10,12 +10,16 @@ import pytest
 import typer.main
 
 from ci.cli.app import app
+from ci.cli.build_commands import BuildAndPushCommand
 from ci.cli.options import run_settings
 from ci.local.engine_choice import EngineChoice
+from ci.local.local_run import Run, RunSettings
 from ci.system.secret_source import SecretKind, SecretSource
 from pipeline.rules.errors import UsageError
-from pipeline.rules.planning import RunRequest
+from pipeline.rules.options import SHARED, VerifyOptions, options_of
+from pipeline.rules.platforms import Platform
 from tests.ci.cli.command import InProcess
+from tests.pipeline.interface import registered
 
 
 def commands() -> dict[str, Any]:
@@ -101,18 +105,72 @@ def test_no_option_takes_a_secret_itself() -> None:
         assert all(parameter.metavar == "PLACE" for parameter in command.params if parameter.name == "token"), name
 
 
+def settings(**given: Any) -> RunSettings:
+    return run_settings(BuildAndPushCommand(**given))
+
+
 def test_settings_hold_where_a_token_is_and_not_what_it_is() -> None:
-    settings = run_settings(RunRequest(), source=Path("api"), dockerfile="Dockerfile", token="env:GITHUB_TOKEN")
-    assert settings.token == SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
-    assert (settings.source, settings.engine, settings.folder) == (Path("api"), EngineChoice.AUTO, Path.cwd())
+    found = settings(source="api", token="env:GITHUB_TOKEN")
+    assert found.token == SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
+    assert (found.request.source, found.engine, found.folder) == ("api", EngineChoice.AUTO, Path.cwd())
 
 
 def test_a_token_that_is_no_place_is_refused() -> None:
     with pytest.raises(UsageError, match="--token does not say where"):
-        run_settings(RunRequest(), source=None, dockerfile="Dockerfile", token="ghp_0123456789")
+        settings(token="ghp_0123456789")
 
 
 @pytest.mark.parametrize("platform", ["foo", "linux", "linux/", "Linux/AMD64", "linux/amd64 ", "linux/arm64/8"])
-def test_a_platform_that_is_none_is_refused(platform: str) -> None:
-    with pytest.raises(UsageError, match="Invalid platform"):
-        run_settings(RunRequest(), source=None, dockerfile="Dockerfile", platform=platform)
+def test_an_invalid_platform_is_refused(in_process: InProcess, platform: str) -> None:
+    run = in_process("build", "--platform", platform)
+    assert run.exit_code == 2
+    assert run.complaint[0].startswith("error: Invalid platform")
+
+
+def test_a_platform_is_requested(monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> None:
+    seen: list[Platform | None] = []
+
+    async def prepare(self: RunSettings, *, builds: bool = True) -> Run:
+        del builds
+        seen.append(self.request.platform)
+        msg = "enough"
+        raise UsageError(msg)
+
+    monkeypatch.setattr(RunSettings, "prepare", prepare)
+    in_process("build", "--platform", "linux/arm64")
+    in_process("build")
+    assert seen == [Platform("linux", "arm64"), None]
+
+
+# What only one of both has: the module reads the repository itself and takes a Dagger service.
+MODULE_ONLY = {"repo", "git-config", "registry-service"}
+
+
+async def test_the_command_line_and_the_module_describe_an_option_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = re.findall(r"--([a-z-]+): .*\n +(.+)\n", await registered(monkeypatch))
+    in_module = {name.replace("-", "_"): text for name, text in listing if name not in MODULE_ONLY}
+    on_command_line = {
+        parameter.name: parameter.help.removesuffix(".")
+        for command in COMMANDS.values()
+        for parameter in command.params
+        if parameter.name in SHARED and parameter.rich_help_panel is not None
+    }
+    assert set(in_module) == set(on_command_line) == set(SHARED)
+    assert {name for name, text in in_module.items() if not text.startswith(on_command_line[name])} == set()
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_the_help_shows_a_description_as_it_is_written(in_process: InProcess, name: str) -> None:
+    shown = in_process("verify" if name in options_of(VerifyOptions) else "build-and-push", "--help").stdout
+    words = [word for word in shown.split() if word != "│"]
+    assert f" {SHARED[name].help}. [env var: LR_CI_{name.upper()}]" in " ".join(words)
+
+
+def test_what_is_given_counts_more_than_a_variable(monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> None:
+    for name, value in {"OWNER": "acme", "REF": "refs/tags/v1.0.0", "SHA": "9" * 40, "LATEST": "never"}.items():
+        monkeypatch.setenv(f"LR_CI_{name}", value)
+    assert in_process("plan").stdout.splitlines() == [
+        "ghcr.io/acme/lr-backend:sha-9999999",
+        "ghcr.io/acme/lr-backend:v1.0.0",
+    ]
+    assert in_process("plan", "--ref", "refs/heads/x").stdout.splitlines()[1] == "ghcr.io/acme/lr-backend:x"

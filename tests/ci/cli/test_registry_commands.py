@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ci.local_registry import DEFAULT_PORT
+from ci.local_registry.settings import DEFAULT_PORT
 from tests.ci.cli.command import Ended, lr_ci
 from tests.registry_fixtures import PASSWORD, USER, free_port, htpasswd_line
 
@@ -84,8 +84,8 @@ def test_a_port_that_something_else_has_is_an_error_of_the_network(registry: Reg
         run = registry.up()
     assert run.exit_code == 5
     assert run.complaint == [
-        f"error: Port {registry.port} of this machine is taken by another program.",
-        "Choose a free one by --port, or stop what listens there.",
+        f"error: Port {registry.port} is already in use by another program.",
+        "Choose a free port with --port, or stop the program that listens there.",
     ]
     assert registry.run("status").stdout.startswith("not running")
 

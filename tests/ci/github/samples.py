@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ci.github.deployment_issue import Deployment, DeploymentEnvironment
-from ci.github.event import EventFile, RunContext, RunVariables
+from ci.github.run_context import EventFile, RunContext, RunVariables
 from pipeline.rules.report import BuildReport
 from tests.pipeline.samples import SHA, build_report
 

@@ -82,7 +82,7 @@ def test_a_commit_elsewhere_shows_its_full_name() -> None:
 
 def test_a_message_that_git_does_not_hold_is_taken_from_the_event() -> None:
     context = run_context()
-    assert "not known" in deployment(report=branch_report(message="")).body()
+    assert "unknown" in deployment(report=branch_report(message="")).body()
     event = context.event.model_validate({"head_commit": {"id": SHA, "message": "From the event"}})
     known = context.model_copy(update={"event": event})
     assert page(deployment(report=branch_report(message=""), context=known).body()).table["Commit Message"] == (

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from ci.github.failed_log import FailedLog, parse_failed_log, read_failed_log
-from ci.github.summaries import failure_summary
+from ci.github.failed_log import FailedLog, failure_summary, parse_failed_log, read_failed_log
 from pipeline.rules.errors import UsageError
 from tests.ci.github.gfm import HOSTILE, any_text, page, seen
 
@@ -65,7 +64,7 @@ def test_only_the_end_of_a_large_file_is_read(tmp_path: Path) -> None:
 
 def test_a_log_that_was_never_written_is_an_empty_one(tmp_path: Path) -> None:
     assert read_failed_log(tmp_path / "log") == FailedLog(message="", tail="", cut=False)
-    with pytest.raises(UsageError, match="could not be read"):
+    with pytest.raises(UsageError, match="Cannot read the log"):
         read_failed_log(tmp_path)
 
 
@@ -96,7 +95,7 @@ def test_the_summary_says_what_failed_with_the_lines_behind_it() -> None:
 
 
 def test_the_summary_says_when_no_error_or_no_log_is_there() -> None:
-    assert "the log names no error" in failure_summary(parse_failed_log("something"))
+    assert "contains no error message" in failure_summary(parse_failed_log("something"))
     assert "there is no log" in failure_summary(FailedLog(message="", tail="", cut=False))
 
 
@@ -106,7 +105,7 @@ def test_nothing_in_a_log_ends_the_fence_or_adds_to_the_summary(text: str) -> No
     shown = page(summary)
     assert [tag for tag in shown.tags if tag not in {"p", "strong", "h2"}] == ["pre", "code"]
     assert shown.targets == []
-    assert shown.text.rstrip().endswith("what is missing is done.")
+    assert shown.text.rstrip().endswith("only the rest is done.")
 
 
 def test_a_summary_is_far_below_githubs_limit() -> None:

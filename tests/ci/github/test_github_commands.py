@@ -157,10 +157,10 @@ def test_an_api_that_is_down_ends_with_its_own_code_and_a_rerun_opens_the_issue_
     api.fail(Fault.FORBIDDEN, "POST", "/issues")
     refused = _issue(folder, job)
     assert refused.exit_code == ExitCode.AUTH
-    assert refused.complaint[0].startswith("error: The token may not write issues")
+    assert refused.complaint[0].startswith("error: The token has no permission to write issues")
     down = _issue(folder, {**job, "GITHUB_API_URL": "http://127.0.0.1:9"})
     assert down.exit_code == ExitCode.NETWORK
-    assert f"The image is published ({DIGEST}): running this job again opens the issue." in down.complaint[1]
+    assert f"The image is published ({DIGEST}): run this job again to open the issue." in down.complaint[1]
     assert [_issue(folder, job).exit_code for _ in range(2)] == [0, 0]
     assert len(api.state.issues) == 1
 
@@ -179,10 +179,10 @@ def test_no_secret_shows_even_with_debug(folder: Path, api: GitHubApi, job: dict
     [
         (["issue"], "--environment"),
         (["issue", "--environment", "moon"], "moon"),
-        (["summary", "--report", "a", "--log", "b"], "both given"),
-        (["outputs", "--report", "missing.json"], "There is no report"),
-        (["summary", "--report", "missing.json"], "There is no report"),
-        (["issue", "--environment", "staging", "--report", "missing.json"], "There is no report"),
+        (["summary", "--report", "a", "--log", "b"], "cannot be used together"),
+        (["outputs", "--report", "missing.json"], "Cannot read the report"),
+        (["summary", "--report", "missing.json"], "Cannot read the report"),
+        (["issue", "--environment", "staging", "--report", "missing.json"], "Cannot read the report"),
     ],
 )
 def test_what_cannot_be_meant_is_said(tmp_path: Path, arguments: list[str], says: str) -> None:

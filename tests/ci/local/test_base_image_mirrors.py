@@ -11,7 +11,8 @@ import pytest
 
 from ci.local import base_image_mirrors as base_images
 from ci.local.base_image_mirrors import prepare_base_images
-from ci.local_registry import HUB, Mirror, RegistrySettings, down, status, up
+from ci.local_registry.server import down, status, up
+from ci.local_registry.settings import HUB, Mirror, RegistrySettings
 from ci.system.folders import base_images_folder
 from pipeline.rules.errors import EngineError
 from tests.base_image import push_base_image
@@ -45,7 +46,6 @@ def own_port(monkeypatch: pytest.MonkeyPatch) -> int:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     """Whether Docker Hub answers: it cannot be had or taken away where tests run, so its one question is replaced."""
     made = Hub()
-    monkeypatch.setattr(base_images, "hub_answers", made.answer)
     monkeypatch.setattr("ci.local_registry.seeding.hub_answers", made.answer)
     return made
 
@@ -138,7 +138,7 @@ class TestWithALocalRegistry:
         self, tmp_path: Path, hub: Hub, own_port: int
     ) -> None:
         told = Told()
-        with pytest.raises(EngineError, match=r"library/ruby:3\.4-slim cannot be had") as caught:
+        with pytest.raises(EngineError, match=r"library/ruby:3\.4-slim is not available") as caught:
             await prepare_base_images(dockerfile(tmp_path, "FROM ruby:3.4-slim\n"), told)
         assert "debian:bookworm-slim" in caught.value.hint
         assert f"localhost:{own_port}" in caught.value.hint
@@ -146,7 +146,7 @@ class TestWithALocalRegistry:
         assert told[0] == "Docker Hub does not answer: base images come from the local registry."
 
     async def test_another_port_is_taken_where_something_else_has_its_own(self, tmp_path: Path, own_port: int) -> None:
-        with something_else_at(own_port), pytest.raises(EngineError, match="cannot be had"):
+        with something_else_at(own_port), pytest.raises(EngineError, match="is not available"):
             await prepare_base_images(dockerfile(tmp_path, "FROM ruby:3.4-slim\n"), Told())
         running = await status(RegistrySettings())
         assert running.running
@@ -167,7 +167,9 @@ class TestWithALocalRegistry:
         await up(settings)
         second = RegistrySettings(folder=base_images_folder())
         try:
-            with pytest.raises(EngineError, match="debian:latest cannot be had"):  # and Debian's suites are made there
+            with pytest.raises(
+                EngineError, match="debian:latest is not available"
+            ):  # and Debian's suites are made there
                 await prepare_base_images(dockerfile(tmp_path, "FROM debian\n"), Told())
             found = await status(second)
             assert found.running

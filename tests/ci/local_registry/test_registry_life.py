@@ -14,8 +14,10 @@ import anyio
 import httpx
 import pytest
 
-from ci.local_registry import RegistrySettings, RegistryStatus, down, running_registry, server, status, up
+from ci.local_registry import server
 from ci.local_registry.process_record import ProcessRecord, end_process, read_record
+from ci.local_registry.server import down, status, up
+from ci.local_registry.settings import RegistrySettings, RegistryStatus
 from ci.system.process_identity import birth
 from pipeline.rules.errors import EngineError, RegistryError, UsageError
 from tests.registry_fixtures import RunningRegistry, free_port
@@ -76,7 +78,8 @@ async def test_several_callers_at_once_start_one_registry(settings: RegistrySett
 
 def test_several_commands_at_once_start_one_registry_which_outlives_them(settings: RegistrySettings) -> None:
     code = (
-        "import anyio, sys; from pathlib import Path; from ci.local_registry import RegistrySettings, up;"
+        "import anyio, sys; from pathlib import Path; from ci.local_registry.server import up;"
+        "from ci.local_registry.settings import RegistrySettings;"
         "print(anyio.run(up, RegistrySettings(port=int(sys.argv[1]), folder=Path(sys.argv[2]))).pid)"
     )
     command = [sys.executable, "-c", code, str(settings.port), str(settings.folder)]
@@ -102,12 +105,6 @@ async def test_down_keeps_the_images_and_may_be_repeated(settings: RegistrySetti
         _answer(settings)
 
 
-async def test_running_registry_ends_with_its_block(settings: RegistrySettings) -> None:
-    async with running_registry(settings) as inside:
-        assert inside.running
-    assert not (await status(settings)).running
-
-
 async def test_a_registry_that_was_killed_is_started_anew(settings: RegistrySettings) -> None:
     first = await up(settings)
     assert first.pid is not None
@@ -118,6 +115,66 @@ async def test_a_registry_that_was_killed_is_started_anew(settings: RegistrySett
     second = await up(settings)
     assert second.running
     assert second.pid != first.pid
+
+
+async def _listen(port: int) -> socket.socket:
+    """Listen on a port as soon as it is free."""
+    while True:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            listener.close()
+            await anyio.sleep(0.01)
+        else:
+            listener.listen()
+            return listener
+
+
+async def _close_later(listener: socket.socket) -> None:
+    await anyio.sleep(0.3)
+    listener.close()
+
+
+async def test_up_waits_until_the_socket_of_a_killed_registry_is_closed(settings: RegistrySettings) -> None:
+    first = await up(settings)
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    listener = await _listen(settings.port)  # stands for the socket that the kernel has not closed yet
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_close_later, listener)
+        second = await up(settings)
+    assert second.running
+    assert second.pid != first.pid
+
+
+async def test_down_returns_when_the_port_is_free(settings: RegistrySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with anyio.create_task_group() as tasks:
+
+        async def end_and_hold_port(record: ProcessRecord, *, grace: float) -> bool:
+            ended = await end_process(record, grace=grace)
+            tasks.start_soon(_close_later, await _listen(record.port))
+            return ended
+
+        monkeypatch.setattr(server, "end_process", end_and_hold_port)
+        await up(settings)
+        await down(settings)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", settings.port))
+
+
+async def test_up_waits_once_and_not_for_ever_for_the_port_of_a_registry_that_ended(
+    settings: RegistrySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_CLOSING_SECONDS", 0.1)
+    first = await up(settings)
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    with await _listen(settings.port), pytest.raises(RegistryError, match="another program"):
+        await up(settings)
+    assert not settings.pid_file.exists()
 
 
 async def test_a_port_taken_by_another_program_is_named(settings: RegistrySettings) -> None:
@@ -138,7 +195,7 @@ async def test_a_port_taken_by_another_registry_is_named(registry: RunningRegist
 async def test_another_port_for_a_running_registry_is_refused(settings: RegistrySettings) -> None:
     await up(settings)
     other = RegistrySettings(port=free_port(), folder=settings.folder)
-    with pytest.raises(UsageError, match=f"(?s)port {settings.port} already.*registry down"):
+    with pytest.raises(UsageError, match=f"(?s)already running on port {settings.port}.*registry down"):
         await up(other)
     assert (await status(other)).port == settings.port
 
@@ -179,7 +236,7 @@ async def test_what_keeps_it_from_starting_is_told(settings: RegistrySettings, m
     with socket.socket() as other:
         other.bind(("127.0.0.1", settings.port))
         other.listen()
-        with pytest.raises(EngineError, match=r"ended at once: .*address already in use"):
+        with pytest.raises(EngineError, match=r"exited immediately: .*address already in use"):
             await up(settings)
     assert not (await status(settings)).running
 
@@ -235,7 +292,8 @@ def test_a_number_that_another_process_has_now_is_never_killed(tmp_path: Path) -
     with subprocess.Popen(["sleep", "60"]) as other:
         record = ProcessRecord(pid=other.pid, born="an earlier boot:1", port=1, htpasswd=None)
         record.write(tmp_path / "pid")
-        assert read_record(tmp_path / "pid") is None
+        assert read_record(tmp_path / "pid") == record
+        assert not record.is_alive()
         assert anyio.run(_end, record)
         assert other.poll() is None
         assert anyio.run(_end, record.model_copy(update={"born": birth(other.pid)}))
@@ -260,9 +318,3 @@ async def _end(record: ProcessRecord) -> bool:
 def test_a_broken_pid_file_counts_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "pid").write_text(text)
     assert read_record(tmp_path / "pid") is None
-
-
-@pytest.mark.parametrize("port", [-1, 0, 65536])
-def test_a_port_that_is_none_is_refused(port: int) -> None:
-    with pytest.raises(UsageError, match=str(port)):
-        RegistrySettings(port=port)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from pipeline.rules.planning import RunRequest, plan_run
+from pipeline.rules.options import RunRequest
+from pipeline.rules.planning import plan_run
 from pipeline.rules.report import BuildReport, PlanReport
 from tests.pipeline.samples import build_report, checkout
 

@@ -11,10 +11,10 @@ import pytest
 from pydantic import SecretStr
 
 from ci.github.deployment_issue import Deployment
-from ci.github.errors import NetworkError
-from ci.github.event import ApiAccess
-from ci.github.issues import IssueOutcome, PostedIssue, post_deployment
+from ci.github.failures import NetworkError
+from ci.github.issue_posting import IssueOutcome, PostedIssue, post_deployment
 from ci.github.retry import Limits
+from ci.github.run_context import ApiAccess
 from pipeline.concurrency import each
 from pipeline.rules.errors import AuthError, ExitCode, PipelineError, UsageError
 from tests.ci.github.conftest import TOKEN
@@ -202,14 +202,14 @@ def test_retry_after_is_waited_for(api: GitHubApi, post: Post) -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
     [
-        (Fault.UNAUTHORIZED, AuthError, "does not take the token (HTTP 401: Bad credentials"),
-        (Fault.FORBIDDEN, AuthError, "may not write issues in linkradar/linkradar (HTTP 403: Resource not"),
-        (Fault.NOT_FOUND, AuthError, "shows no repository linkradar/linkradar to this token"),
+        (Fault.UNAUTHORIZED, AuthError, "rejected the token (HTTP 401: Bad credentials"),
+        (Fault.FORBIDDEN, AuthError, "no permission to write issues in linkradar/linkradar (HTTP 403: Resource not"),
+        (Fault.NOT_FOUND, AuthError, "Repository linkradar/linkradar not found, or not visible to the token"),
         (Fault.GONE, UsageError, "Issues are disabled in linkradar/linkradar"),
         (Fault.INVALID, NetworkError, "refused GET /repos/linkradar/linkradar/issues (HTTP 422"),
-        (Fault.SLOW_LIMIT, NetworkError, "asks to wait for 3600 s"),
-        (Fault.BAD_RETRY_AFTER, NetworkError, "cannot be read"),
-        (Fault.PORTAL, NetworkError, "not GitHub's API"),
+        (Fault.SLOW_LIMIT, NetworkError, "requests a wait of 3600 s"),
+        (Fault.BAD_RETRY_AFTER, NetworkError, "invalid answer"),
+        (Fault.PORTAL, NetworkError, "not from GitHub's API"),
     ],
 )
 def test_what_does_not_pass_is_said_at_once(
@@ -289,10 +289,10 @@ def test_the_token_does_not_travel_without_tls(url: str) -> None:
 
 
 def test_without_a_token_or_a_repository_nothing_is_asked() -> None:
-    with pytest.raises(AuthError, match="There is no token") as raised:
+    with pytest.raises(AuthError, match="A token is required") as raised:
         anyio.run(post_deployment, deployment(), ApiAccess(repository=REPOSITORY))
     assert "GITHUB_TOKEN" in raised.value.hint
-    with pytest.raises(UsageError, match="in which repository"):
+    with pytest.raises(UsageError, match="GITHUB_REPOSITORY is not set"):
         anyio.run(post_deployment, deployment(), ApiAccess(token=SecretStr(TOKEN)))
 
 
@@ -303,5 +303,5 @@ def test_other_environments_do_not_share_an_issue(api: GitHubApi, post: Post) ->
 
 
 def _says_how_to_go_on(error: PipelineError) -> None:
-    assert f"The image is published ({DIGEST}): running this job again opens the issue." in error.hint
+    assert f"The image is published ({DIGEST}): run this job again to open the issue." in error.hint
     assert len(str(error).splitlines()) <= 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from ci.github.event import ApiAccess, CommandFiles, Trigger, read_context
+from ci.github.run_context import ApiAccess, CommandFiles, Trigger, read_context
 from pipeline.rules.errors import UsageError
 from tests.pipeline.samples import OTHER_SHA, SHA
 
@@ -71,7 +71,7 @@ def test_the_page_of_the_run_is_that_of_its_attempt(in_actions: pytest.MonkeyPat
 def test_who_ran_it_again_is_named_too(in_actions: pytest.MonkeyPatch) -> None:
     assert read_context().actor == "octocat"
     in_actions.setenv("GITHUB_TRIGGERING_ACTOR", "hubot")
-    assert read_context().actor == "octocat, run again by hubot"
+    assert read_context().actor == "octocat, re-run by hubot"
 
 
 def test_a_called_workflow_sees_its_callers_push(in_actions: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_an_event_file_that_is_none_is_named(in_actions: pytest.MonkeyPatch, tmp
     event = tmp_path / "event.json"
     event.write_bytes(content)
     in_actions.setenv("GITHUB_EVENT_PATH", str(event))
-    with pytest.raises(UsageError, match=r"GITHUB_EVENT_PATH names .*event\.json"):
+    with pytest.raises(UsageError, match=r"GITHUB_EVENT_PATH refers to .*event\.json"):
         read_context()
 
 
@@ -125,7 +125,7 @@ def test_an_event_file_that_is_none_is_named(in_actions: pytest.MonkeyPatch, tmp
 )
 def test_a_variable_that_github_would_not_set_is_named(in_actions: pytest.MonkeyPatch, name: str, value: str) -> None:
     in_actions.setenv(name, value)
-    with pytest.raises(UsageError, match=f"The variable {name} is not") as raised:
+    with pytest.raises(UsageError, match=f"Invalid value of {name}:") as raised:
         read_context()
     assert value not in str(raised.value) or value in {"x", "0"}
 

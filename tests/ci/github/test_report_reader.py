@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ci.github.reports import STANDARD_INPUT, read_report
+from ci.github.report_reader import STANDARD_INPUT, read_report
 from ci.github.step_outputs import compact_report
 from pipeline.rules.errors import UsageError
 from tests.ci.github.samples import branch_report, version_report
@@ -35,7 +35,7 @@ def test_a_report_is_read_from_a_file_and_from_standard_input(tmp_path: Path, mo
 
 
 def test_no_report_says_which_command_writes_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="There is no report in") as raised:
+    with pytest.raises(UsageError, match="Cannot read the report") as raised:
         read_report(tmp_path / "build-report.json")
     assert "lr-ci build-and-push --report build-report.json" in raised.value.hint
 
@@ -46,7 +46,7 @@ def test_no_report_says_which_command_writes_one(tmp_path: Path) -> None:
         (b"", "Invalid JSON"),
         (b"{", "Invalid JSON"),
         (b"\xff\xfe", "Invalid JSON"),
-        (b"[]", "the whole: Input should be an object"),
+        (b"[]", "the whole file: Input should be an object"),
         (b'{"schema_version": 2}', "schema_version"),
         (b'{"schema_version": 1}', "image: Field required"),
     ],
@@ -54,14 +54,14 @@ def test_no_report_says_which_command_writes_one(tmp_path: Path) -> None:
 def test_what_is_no_report_is_said_in_one_line(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "report.json"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="is not a build report") as raised:
+    with pytest.raises(UsageError, match="is not a valid build report") as raised:
         read_report(path)
     assert says in raised.value.message
     assert "\n" not in raised.value.message
 
 
 def test_a_file_larger_than_any_report_is_not_read_to_its_end() -> None:
-    with pytest.raises(UsageError, match="larger than any report"):
+    with pytest.raises(UsageError, match="too large for a build report"):
         read_report(Path("/dev/zero"))
 
 
@@ -91,6 +91,6 @@ def test_a_file_larger_than_any_report_is_not_read_to_its_end() -> None:
     ],
 )
 def test_a_name_that_is_none_is_refused(tmp_path: Path, field: str, value: object) -> None:
-    with pytest.raises(UsageError, match="is not a report of a run") as raised:
+    with pytest.raises(UsageError, match="is not a valid build report") as raised:
         read_report(_written(tmp_path, **{field: value}))
     assert "\n" not in raised.value.message

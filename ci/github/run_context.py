@@ -1,8 +1,8 @@
-"""What GitHub Actions tells a job: which event started it, for which commit, by whom, and in which run.
+"""The run of GitHub Actions that a job belongs to: its event, commit, actor and page.
 
-A workflow that is called by another (`workflow_call`) sees its caller's event, so there is no kind for that. Outside of
-Actions nothing of this is known, which is fine for a dry run. The variables are those of GitHub's "Default environment
-variables", the file that of "Webhook events and payloads".
+A workflow that is called by another (`workflow_call`) gets its caller's event, so there is no trigger for that. Outside
+Actions all of it is unknown, which is enough for a dry run. The variables are described in GitHub's "Default
+environment variables", the file in "Webhook events and payloads".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ci.github.urls import WEB_URL
+from ci.github.markdown import WEB_URL
 from pipeline.rules.errors import UsageError
 
 _LARGEST_EVENT = 32 * 1024 * 1024  # GitHub's own limit for a payload is 25 MB
@@ -24,7 +24,7 @@ _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def _printable(text: str) -> str:
     if _HIDDEN.search(text):
-        msg = "must not hold control characters"
+        msg = "must not contain control characters"
         raise ValueError(msg)
     return text
 
@@ -40,12 +40,12 @@ class Trigger(StrEnum):
 
     BRANCH = "push of a branch"
     TAG = "push of a tag"
-    DISPATCH = "started by hand"
-    OTHER = "another event"
+    DISPATCH = "manual run"
+    OTHER = "other event"
 
 
 class _Variables(BaseSettings):
-    """Reads `GITHUB_…` variables; an error never shows what was in them."""
+    """Reads `GITHUB_…` variables; errors never contain their values."""
 
     model_config = SettingsConfigDict(
         env_prefix="GITHUB_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
@@ -53,26 +53,26 @@ class _Variables(BaseSettings):
 
     @classmethod
     def read(cls) -> Self:
-        """Read them.
+        """Read the variables.
 
         Raises:
-            UsageError: One of them is not what GitHub writes there.
+            UsageError: The value of a variable is invalid.
         """
         try:
             return cls()
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             name = f"GITHUB_{first['loc'][0]}".upper() if first["loc"] else "GITHUB_…"
-            msg = f"The variable {name} is not what GitHub Actions sets: {first['msg']}."
-            raise UsageError(msg, hint="Leave it unset outside of Actions, or give it the value of a run.") from None
+            msg = f"Invalid value of {name}: {first['msg']}."
+            raise UsageError(msg, hint="Unset it outside Actions, or set it to the value of a run.") from None
 
 
 class CommandFiles(_Variables):
-    """The files that a step speaks to the runner by.
+    """The files that a step passes its results to the runner in.
 
     Attributes:
-        output: Where step outputs go.
-        step_summary: Where the job's summary goes.
+        output: The file for step outputs.
+        step_summary: The file for the job summary.
     """
 
     output: Path | None = None
@@ -80,10 +80,10 @@ class CommandFiles(_Variables):
 
 
 class ApiAccess(_Variables):
-    """Where GitHub's REST API is, and what opens it.
+    """The repository on GitHub, and the access to its REST API.
 
     Attributes:
-        api_url: Its address; a GitHub Enterprise server has one of its own.
+        api_url: The URL of the API; a GitHub Enterprise server has its own.
         repository: `owner/name`.
         token: The job's token.
     """
@@ -94,7 +94,7 @@ class ApiAccess(_Variables):
 
 
 class RunVariables(_Variables):
-    """What the environment says of the run."""
+    """The environment variables that describe the run."""
 
     event_name: _Line | None = None
     event_path: Path | None = None
@@ -109,7 +109,7 @@ class RunVariables(_Variables):
 
 
 class HeadCommit(BaseModel):
-    """The commit that a push brought, as the event tells of it."""
+    """The head commit of a push event."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -118,7 +118,7 @@ class HeadCommit(BaseModel):
 
 
 class EventFile(BaseModel):
-    """The part of an event's payload that is read."""
+    """The part of an event's payload that is used."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -126,11 +126,11 @@ class EventFile(BaseModel):
 
 
 class RunContext(BaseModel):
-    """The run that a report is shown for.
+    """The run of GitHub Actions that a report is rendered for.
 
     Attributes:
-        variables: What the environment says.
-        event: What the event's file says.
+        variables: The environment variables.
+        event: The event's payload.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -140,7 +140,7 @@ class RunContext(BaseModel):
 
     @property
     def trigger(self) -> Trigger | None:
-        """What started the run, or None outside of Actions."""
+        """What started the run, or None outside Actions."""
         match self.variables.event_name:
             case None:
                 return None
@@ -153,13 +153,13 @@ class RunContext(BaseModel):
 
     @property
     def actor(self) -> str | None:
-        """Who started the run, and who ran it again, where that is someone else."""
+        """The user who started the run, and the user who re-ran it if that is someone else."""
         first, again = self.variables.actor, self.variables.triggering_actor
-        return first if first is None or again in {None, first} else f"{first}, run again by {again}"
+        return first if first is None or again in {None, first} else f"{first}, re-run by {again}"
 
     @property
     def run_url(self) -> str | None:
-        """The page of this attempt of the run."""
+        """The web page of this attempt of the run."""
         if self.variables.repository is None or self.variables.run_id is None:
             return None
         server = self.variables.server_url.rstrip("/")
@@ -167,16 +167,16 @@ class RunContext(BaseModel):
         return page if self.variables.run_attempt == 1 else f"{page}/attempts/{self.variables.run_attempt}"
 
     def commit_message(self, sha: str) -> str:
-        """Return the message of a commit where the event tells it, else nothing."""
+        """Return the message of a commit if the event contains it, otherwise an empty text."""
         head = self.event.head_commit
         return head.message if head is not None and head.id == sha else ""
 
 
 def read_context() -> RunContext:
-    """Read what the environment and the event's file say.
+    """Read the environment variables and the event's file.
 
     Raises:
-        UsageError: A variable or the file is not what GitHub writes there.
+        UsageError: A variable or the file is invalid.
     """
     variables = RunVariables.read()
     path = variables.event_path
@@ -184,10 +184,10 @@ def read_context() -> RunContext:
         return RunContext(variables=variables)
     try:
         if path.stat().st_size > _LARGEST_EVENT:
-            msg = "it is larger than any event"
-            raise ValueError(msg)  # noqa: TRY301 - one message for whatever is wrong with the file
+            msg = "too large for an event"
+            raise ValueError(msg)  # noqa: TRY301 - the same message as for any other error in the file
         event = EventFile.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        msg = f"GITHUB_EVENT_PATH names {path}, which is not an event as GitHub writes it."
-        raise UsageError(msg, hint="Leave it unset outside of Actions.") from error
+        msg = f"GITHUB_EVENT_PATH refers to {path}, which is not a valid event."
+        raise UsageError(msg, hint="Unset it outside Actions.") from error
     return RunContext(variables=variables, event=event)

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ci.local_registry.access_log import Request, parse_access_line, read_access_log
-from tests.registry_fixtures import RunningRegistry
+from tests.access_log import Request
+from tests.registry_fixtures import RunningRegistry, registry_with_auth
+
+__all__ = ["registry_with_auth"]
 
 
 @pytest.mark.registry
@@ -23,12 +21,3 @@ def test_requests_are_told_as_they_were_made(registry_with_auth: RunningRegistry
         Request("HEAD", "/v2/a/manifests/b", 404, "", agent),
         Request("POST", "/v2/a/blobs/uploads/", 202, "", agent),
     ]
-
-
-def test_a_log_that_is_not_there_yet_holds_no_request(tmp_path: Path) -> None:
-    assert read_access_log(tmp_path / "access.log") == []
-
-
-@given(st.text())
-def test_any_other_line_is_no_request(line: str) -> None:
-    assert parse_access_line(line) is None or " HTTP/" in line

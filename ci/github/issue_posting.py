@@ -1,7 +1,7 @@
-"""Opens or updates the issue of a deployment: one for each digest and environment, whatever fails or runs twice.
+"""Opens or updates the deployment issue: one for each digest and environment, whatever fails or runs twice.
 
-GitHub has no lock and no "create unless there": two jobs that look at the same time both find nothing. So each looks
-again once it has opened its own, and the oldest issue is the one that counts; a younger one is closed as its duplicate.
+GitHub has neither locks nor "create if missing": two jobs that search at the same time both find nothing. So each job
+searches again after it opened an issue; the oldest issue is kept, and newer ones are closed as duplicates.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import anyio
 
 from ci.github.client import Issue, IssuesApi, issues_api
 from ci.github.deployment_issue import DEPLOYMENT_LABEL, Deployment
-from ci.github.errors import NetworkError, UnknownOutcomeError
-from ci.github.event import ApiAccess
+from ci.github.failures import NetworkError, UnknownOutcomeError
 from ci.github.retry import Limits
+from ci.github.run_context import ApiAccess
 from pipeline.concurrency import each
 from pipeline.rules.errors import PipelineError
 
@@ -24,23 +24,23 @@ _CLOCKS_DIFFER = timedelta(days=1)
 
 
 class IssueOutcome(StrEnum):
-    """What became of a deployment's issue."""
+    """What a run did with the deployment issue."""
 
     OPENED = "opened"
     UPDATED = "updated"
     REOPENED = "reopened"
-    """It was closed, and stood for these bytes under another version."""
+    """It was closed, and about a different version of the same digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostedIssue:
-    """The issue that stands for a deployment.
+    """A deployment's issue, after a run.
 
     Attributes:
         number: Its number in the repository.
-        url: Its page.
+        url: Its web page.
         title: Its title.
-        outcome: What this run did with it.
+        outcome: What the run did with it.
     """
 
     number: int
@@ -50,17 +50,17 @@ class PostedIssue:
 
 
 async def post_deployment(deployment: Deployment, access: ApiAccess, limits: Limits | None = None) -> PostedIssue:
-    """Open the deployment's issue, or bring the one that is there up to date.
+    """Open the deployment's issue, or update the existing one.
 
     Args:
-        deployment: What is deployed where.
-        access: The repository, and what opens it.
-        limits: How long GitHub is given.
+        deployment: The image and the environment.
+        access: The repository and the token.
+        limits: Limits on time and retries.
 
     Raises:
-        AuthError: The token may not do this, or there is none.
-        UsageError: Issues are disabled, or nothing says which repository it is.
-        NetworkError: GitHub failed; running it again opens the issue, once.
+        AuthError: The token is missing, or has no permission to write issues.
+        UsageError: Issues are disabled, or the repository is unknown.
+        NetworkError: GitHub failed; another run opens the issue, once.
     """
     given = limits or Limits()
     try:
@@ -68,25 +68,25 @@ async def post_deployment(deployment: Deployment, access: ApiAccess, limits: Lim
             async with issues_api(access, given) as api:
                 return await _post(deployment, api, given)
     except TimeoutError as error:
-        msg = f"GitHub's API did not do its part within {given.total:.0f} s."
-        raise NetworkError(msg, hint=_way_on(deployment)) from error
+        msg = f"The issue could not be opened or updated within {given.total:.0f} s."
+        raise NetworkError(msg, hint=_next_step(deployment)) from error
     except PipelineError as error:
-        raise type(error)(error.message, hint=f"{error.hint} {_way_on(deployment)}".strip()) from error
+        raise type(error)(error.message, hint=f"{error.hint} {_next_step(deployment)}".strip()) from error
 
 
 async def _post(deployment: Deployment, api: IssuesApi, limits: Limits) -> PostedIssue:
     for count in range(limits.retries):
         try:
-            return await _look_and_post(deployment, api)
+            return await _search_and_post(deployment, api)
         except UnknownOutcomeError:
             await anyio.sleep(limits.backoff(count))
-    return await _look_and_post(deployment, api)
+    return await _search_and_post(deployment, api)
 
 
-async def _look_and_post(deployment: Deployment, api: IssuesApi) -> PostedIssue:
+async def _search_and_post(deployment: Deployment, api: IssuesApi) -> PostedIssue:
     found = await _issues_of(deployment, api)
     if found:
-        return await _bring_up_to_date(deployment, found, api)
+        return await _update(deployment, found, api)
     await each(deployment.labels, api.ensure_label)
     names = [label.name for label in deployment.labels]
     created = await api.create(deployment.title, deployment.body(), names)
@@ -98,8 +98,8 @@ async def _look_and_post(deployment: Deployment, api: IssuesApi) -> PostedIssue:
 
 
 async def _issues_of(deployment: Deployment, api: IssuesApi) -> list[Issue]:
-    """Return the issues of this digest and environment, the oldest first."""
-    # An issue is opened after its commit was made, so that there is no need to go through years of older ones.
+    """Return the issues of this digest and environment, oldest first."""
+    # An issue is newer than its commit, so years of older ones need not be searched.
     time, now = deployment.report.commit.time, datetime.now(UTC)
     since = None if time is None or time > now else time - _CLOCKS_DIFFER
     issues = await api.with_label(DEPLOYMENT_LABEL.name, since)
@@ -107,7 +107,7 @@ async def _issues_of(deployment: Deployment, api: IssuesApi) -> list[Issue]:
     return sorted(of_this, key=lambda issue: issue.number)
 
 
-async def _bring_up_to_date(deployment: Deployment, found: list[Issue], api: IssuesApi) -> PostedIssue:
+async def _update(deployment: Deployment, found: list[Issue], api: IssuesApi) -> PostedIssue:
     issue, *younger = found
     for duplicate in younger:
         if duplicate.state == "open":
@@ -130,5 +130,5 @@ def _posted(issue: Issue, outcome: IssueOutcome, title: str | None = None) -> Po
     return PostedIssue(number=issue.number, url=issue.html_url, title=title or issue.title, outcome=outcome)
 
 
-def _way_on(deployment: Deployment) -> str:
-    return f"The image is published ({deployment.report.digest}): running this job again opens the issue."
+def _next_step(deployment: Deployment) -> str:
+    return f"The image is published ({deployment.report.digest}): run this job again to open the issue."

@@ -1,7 +1,7 @@
-"""Reads the report of a run, and takes nothing in it on trust.
+"""Reads the report of a run as untrusted input.
 
-A report travels between jobs as a file or as text. What is shown, pulled or deployed by it goes into shell commands for
-people to copy, so names must be names before any of it is written.
+A report is passed between jobs as a file or as text. Its names are rendered into shell commands for people to copy, so
+every name is validated first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ci.github.urls import WEB_URL
+from ci.github.markdown import WEB_URL
 from pipeline.rules.errors import PipelineError, UsageError
 from pipeline.rules.image_name import DIGEST, TAG, image_name
 from pipeline.rules.refs import parse_commit, parse_ref, parse_version
@@ -26,10 +26,10 @@ _PLATFORM = re.compile(r"[a-z0-9]+(?:/[a-z0-9._]+){1,2}")
 
 
 def read_report(path: Path) -> BuildReport:
-    """Read a report from a file, or from standard input where the path is `-`.
+    """Read a report from a file, or from standard input if the path is `-`.
 
     Raises:
-        UsageError: It is not there, or is no report.
+        UsageError: It cannot be read, or is not a valid report.
     """
     where = "standard input" if path == STANDARD_INPUT else str(path)
     text = _read(path, where)
@@ -37,22 +37,22 @@ def read_report(path: Path) -> BuildReport:
         report = BuildReport.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the whole"
-        msg = f"{where} is not a build report: {field}: {first['msg']}."
+        field = ".".join(map(str, first["loc"])) or "the whole file"
+        msg = f"{where} is not a valid build report: {field}: {first['msg']}."
         raise UsageError(msg, hint="Give the file that `lr-ci build-and-push --report FILE` wrote.") from None
     check_report(report, where)
     return report
 
 
 def check_report(report: BuildReport, where: str) -> None:
-    """Check that every name in a report is one.
+    """Check that every name in a report is valid, and that they are consistent.
 
     Args:
         report: The report.
-        where: Where it came from, for the message.
+        where: The report's source, for the message.
 
     Raises:
-        UsageError: Some name is none, or does not belong to the others.
+        UsageError: Some name is invalid, or inconsistent with the others.
     """
     registry, _, repository = report.image.partition("/")
     owner, _, name = repository.partition("/")
@@ -61,7 +61,7 @@ def check_report(report: BuildReport, where: str) -> None:
         commit = parse_commit(report.commit.sha)
         parse_ref(report.ref)
     except PipelineError as error:
-        msg = f"{where} is not a report of a run: {error.message}"
+        msg = f"{where} is not a valid build report: {error.message}"
         raise UsageError(msg) from error
     expectations = {
         "image": str(image) == report.image,
@@ -77,7 +77,7 @@ def check_report(report: BuildReport, where: str) -> None:
     }
     wrong = [field for field, holds in expectations.items() if not holds]
     if wrong:
-        msg = f"{where} is not a report of a run: {', '.join(wrong)} cannot be."
+        msg = f"{where} is not a valid build report: invalid {', '.join(wrong)}."
         raise UsageError(msg, hint="Give the file as `lr-ci build-and-push --report FILE` wrote it.")
 
 
@@ -89,10 +89,10 @@ def _read(path: Path, where: str) -> bytes:
             with path.open("rb") as file:
                 text = file.read(_LARGEST + 1)
     except OSError as error:
-        msg = f"There is no report in {quoted(where)}: {error.strerror}."
-        hint = "`lr-ci build-and-push --report build-report.json` writes one; --report says where it is."
+        msg = f"Cannot read the report {quoted(where)}: {error.strerror}."
+        hint = "Write one with `lr-ci build-and-push --report build-report.json`, and pass its path with --report."
         raise UsageError(msg, hint=hint) from error
     if len(text) > _LARGEST:
-        msg = f"{where} is larger than any report."
+        msg = f"{where} is too large for a build report."
         raise UsageError(msg)
     return text

@@ -1,0 +1,88 @@
+"""Turns a function of one options model into a command: each field of the model becomes an option."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+import typer
+
+from ci.cli.console import error_console
+from ci.cli.lifecycle import run_command
+from ci.cli.options import DebugOptions
+from pipeline.rules.options import Option, environment_variable, options_of
+
+Options = TypeVar("Options", bound=DebugOptions)
+Command = Callable[[Options], Awaitable[None]]
+
+# Fallbacks that only the command line has.
+_FALLBACKS = {"token": "env:GITHUB_TOKEN for ghcr.io if it is set"}
+
+
+def command(app: typer.Typer, name: str | None = None) -> Callable[[Command[Options]], Command[Options]]:
+    """Add a function to an application as a command.
+
+    The function takes one argument, `options`: a frozen dataclass. A field of it is annotated with the `Option` that
+    the module shares, or with Typer's own description of an option or argument that only `lr-ci` has.
+
+    Args:
+        app: The application.
+        name: The command's name; the function's by default.
+    """
+
+    def add(function: Command[Options]) -> Command[Options]:
+        model: type[Options] = get_type_hints(function)["options"]
+
+        def run(**values: Any) -> None:  # noqa: ANN401 - the model says which
+            run_command(lambda: function(model(**_parsed(model, values))), error_console(), debug=values["debug"])
+
+        parameters = list(_parameters(model))
+        run.__name__ = function.__name__
+        run.__doc__ = function.__doc__
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # as `inspect` reads it
+        app.command(name)(run)
+        return function
+
+    return add
+
+
+def _parsed(model: type[DebugOptions], values: Mapping[str, Any]) -> dict[str, Any]:
+    parsers = {name: option.parse for name, option in options_of(model).items() if option.parse is not None}
+    parsed = {name: parse(values[name]) for name, parse in parsers.items() if values[name] is not None}
+    return {**values, **parsed}
+
+
+def _parameters(model: type[DebugOptions]) -> Iterator[inspect.Parameter]:
+    """Describe the fields of a model as Typer reads them: its own first, then those of its bases in order."""
+    hints = get_type_hints(model, include_extras=True)
+    left = {field.name: field for field in fields(model)}
+    for group in model.__mro__:
+        for name in [name for name in inspect.get_annotations(group) if name in left]:
+            default = left.pop(name).default
+            yield inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if default is MISSING else default,
+                annotation=_described(hints[name], name, group),
+            )
+
+
+def _described(hint: Any, name: str, group: type) -> Any:  # noqa: ANN401 - annotations have no common type
+    kind, note = get_args(hint)
+    if not isinstance(note, Option):
+        return hint
+    return Annotated[
+        kind if note.parse is None else str | None,
+        typer.Option(
+            f"--{name.replace('_', '-')}",
+            help=f"{note.help}.",
+            envvar=environment_variable(name),
+            metavar=note.metavar or None,
+            show_default=note.fallback or _FALLBACKS.get(name) or True,
+            case_sensitive=False,
+            rich_help_panel=getattr(group, "heading", None),
+        ),
+    ]

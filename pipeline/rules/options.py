@@ -1,0 +1,170 @@
+"""The options that `lr-ci` and the module share, each defined once.
+
+A field is an option: its name, type and default are the field's, and `Option` says the rest. `lr-ci` makes its command
+line of these models, and the module describes its arguments by `described`.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, get_type_hints
+
+from pipeline.rules.platforms import Platform, parse_platform
+from pipeline.rules.runtime_checks import RuntimeChecks
+from pipeline.rules.tagging import LatestPolicy
+
+DEFAULT_REGISTRY = "ghcr.io"
+_CHECKS = RuntimeChecks()
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The description of an option.
+
+    Attributes:
+        help: What it is; without a full stop.
+        fallback: What is used if it is not given, unless that is a fixed value.
+        metavar: How the help refers to its value; derived from its type if empty.
+        parse: Reads the value, if its type is not one that a command line has; raises `UsageError`.
+    """
+
+    help: str
+    fallback: str = ""
+    metavar: str = ""
+    parse: Callable[[str], Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.help}; defaults to {self.fallback}" if self.fallback else self.help
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What is built."""
+
+    heading: ClassVar[str] = "Build"
+
+    source: Annotated[
+        str | None,
+        Option("Directory to build, with its Dockerfile", fallback="backend at the top of the checkout", metavar="DIR"),
+    ] = None
+    dockerfile: Annotated[str, Option("Path of the Dockerfile inside the source")] = "Dockerfile"
+    platform: Annotated[
+        Platform | None,
+        Option(
+            "Platform to build for, such as linux/amd64",
+            fallback="the engine's own",
+            metavar="OS/ARCH",
+            parse=parse_platform,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """Where the image is published."""
+
+    heading: ClassVar[str] = "Image"
+
+    registry: Annotated[str, Option("Registry to publish to: a host with an optional port")] = DEFAULT_REGISTRY
+    owner: Annotated[str | None, Option("Owner of the image", fallback="the origin's owner if that is on GitHub")] = (
+        None
+    )
+    name: Annotated[str, Option("Name of the image")] = "lr-backend"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitOptions:
+    """What the image is published for."""
+
+    heading: ClassVar[str] = "Git"
+
+    ref: Annotated[
+        str | None,
+        Option(
+            "Full git ref to publish for, such as refs/heads/master or refs/tags/v1.2.3",
+            fallback="what is checked out",
+            metavar="REF",
+        ),
+    ] = None
+    sha: Annotated[str | None, Option("Full commit, 40 hex digits", fallback="what is checked out", metavar="SHA")] = (
+        None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagOptions:
+    """Which tags are written."""
+
+    heading: ClassVar[str] = "Tags"
+
+    latest: Annotated[
+        LatestPolicy,
+        Option("When a release also becomes latest: auto (if no higher release is published), always or never"),
+    ] = LatestPolicy.AUTO
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishOptions(TagOptions):
+    """What may be published."""
+
+    allow_dirty: Annotated[
+        bool, Option("Publish a working tree that differs from its commit, under a sha-…-dirty-… tag alone")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest(BuildOptions, ImageOptions, CommitOptions, PublishOptions):
+    """What a caller requests of the pipeline; None leaves the choice to git or the engine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessOptions:
+    """How the registry is accessed."""
+
+    heading: ClassVar[str] = "Access"
+
+    username: Annotated[
+        str | None, Option("User at the registry; GHCR accepts any user with a token", fallback="the image's owner")
+    ] = None
+    token: Annotated[
+        str | None,
+        Option(
+            "Token or password for the registry: env:NAME, file:PATH or cmd:COMMAND; GHCR requires write:packages",
+            metavar="PLACE",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """What a published image must do."""
+
+    heading: ClassVar[str] = "Checks"
+
+    digest: Annotated[
+        str | None, Option("Digest of the image to verify", fallback="the one that the commit's tag points to")
+    ] = None
+    command: Annotated[str, Option("Command that must succeed in the image")] = shlex.join(_CHECKS.command)
+    path: Annotated[str, Option("Path that the server must answer")] = _CHECKS.path
+    port: Annotated[int, Option("Port that the server listens on")] = _CHECKS.port
+
+
+def environment_variable(name: str) -> str:
+    """Return the environment variable that sets an option of `lr-ci`."""
+    return f"LR_CI_{name.upper()}"
+
+
+def options_of(model: type) -> dict[str, Option]:
+    """Return the shared options of a model, by name."""
+    hints = get_type_hints(model, include_extras=True)
+    found = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return {name: notes[0] for name, notes in found.items() if notes and isinstance(notes[0], Option)}
+
+
+_GROUPS = (RunRequest, AccessOptions, VerifyOptions)
+SHARED = {name: option for group in _GROUPS for name, option in options_of(group).items()}
+"""Every shared option, by name."""
