@@ -27,7 +27,7 @@ from pipeline.rules.options import SHARED, RunRequest, VerifyOptions
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform, parse_platform
 from pipeline.rules.report import BuildReport
-from pipeline.rules.runtime_checks import DEFAULT_COMMAND, RuntimeChecks
+from pipeline.rules.runtime_checks import RuntimeChecks
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.rules.text import cause
 from pipeline.run import RegistryAccess, publish_run, published_digest
@@ -191,13 +191,13 @@ class BackendPipeline:
         token: Token = None,
         registry_service: RegistryService = None,
         command: Annotated[
-            list[str] | None, Doc(f"{SHARED['command']}; defaults to {','.join(DEFAULT_COMMAND)}")
+            list[str] | None, Doc(f"{SHARED['command']}; defaults to {','.join(RuntimeChecks().command)}")
         ] = None,
         path: Annotated[str, _described("path")] = VerifyOptions.path,
         port: Annotated[int, _described("port")] = VerifyOptions.port,
     ) -> str:
         """Pull the published image by digest, run it, and print what it answered."""
-        checks = RuntimeChecks(command=tuple(command or DEFAULT_COMMAND), path=path, port=port)
+        checks = RuntimeChecks(command=tuple(command or RuntimeChecks().command), path=path, port=port)
         plan = await self._plan(ref, sha)
         credentials = await _credentials(plan.image, username, token)
         access = RegistryAccess(credentials, await _endpoint(plan.image, registry_service))

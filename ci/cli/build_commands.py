@@ -106,7 +106,7 @@ async def build_and_push(options: BuildAndPushCommand) -> None:
 
 async def verify(options: VerifyCommand) -> None:
     """Pull the published image by digest, run it, and print what it answered."""
-    checks = RuntimeChecks(command=parse_command(options.command), path=options.path, port=options.port)
+    checks = RuntimeChecks(parse_command(options.command), options.path, options.port)
     run = await run_settings(options).prepare(builds=False)
     with ConsoleProgress(error_console(), show_output=options.debug) as progress:
         verified = await run.verify(progress, options.digest, checks)

@@ -161,9 +161,9 @@ class Run:
             raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version")
         async with self._built(progress) as engine:
             opened = await engine.open()
+            progress.close()
             if command:
                 return await opened.run_inside(self.plan, command)
-            progress.close()
             await opened.open_shell(self.plan)
             return None
 

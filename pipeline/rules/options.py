@@ -1,7 +1,7 @@
 """The options that `lr-ci` and the module share, each defined once.
 
-A field is an option: its name, type and default are the field's, and `Option` says the rest. `lr-ci` makes its command
-line of these models, and the module describes its arguments by `described`.
+Each field of a model here is an option: its name, type and default are the field's, and `Option` has the rest. `lr-ci`
+derives its command line from the models; the module, whose signatures Dagger reads, its defaults and descriptions.
 
 Pure.
 """
@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, get_type_hints
 
 from pipeline.rules.platforms import Platform, parse_platform
-from pipeline.rules.runtime_checks import DEFAULT_COMMAND, DEFAULT_PATH, DEFAULT_PORT
+from pipeline.rules.runtime_checks import RuntimeChecks
 from pipeline.rules.tagging import LatestPolicy
 
 DEFAULT_REGISTRY = "ghcr.io"
+_CHECKS = RuntimeChecks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +148,9 @@ class VerifyOptions:
     digest: Annotated[
         str | None, Option("Digest of the image to verify", fallback="the one that the commit's tag points to")
     ] = None
-    command: Annotated[str, Option("Command that must succeed in the image")] = shlex.join(DEFAULT_COMMAND)
-    path: Annotated[str, Option("Path that the server must answer")] = DEFAULT_PATH
-    port: Annotated[int, Option("Port that the server listens on")] = DEFAULT_PORT
+    command: Annotated[str, Option("Command that must succeed in the image")] = shlex.join(_CHECKS.command)
+    path: Annotated[str, Option("Path that the server must answer")] = _CHECKS.path
+    port: Annotated[int, Option("Port that the server listens on")] = _CHECKS.port
 
 
 def environment_variable(name: str) -> str:

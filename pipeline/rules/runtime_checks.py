@@ -13,11 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.rules.errors import UsageError
 from pipeline.rules.text import quoted
 
-DEFAULT_COMMAND = ("bin/rails", "--version")
-DEFAULT_PATH = "/up"
-DEFAULT_PORT = 3000
-HIGHEST_PORT = 65_535
-_SECONDS = 30
+_HIGHEST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +30,10 @@ class RuntimeChecks:
         UsageError: The command, the path or the port is not valid.
     """
 
-    command: tuple[str, ...] = DEFAULT_COMMAND
-    path: str = DEFAULT_PATH
-    port: int = DEFAULT_PORT
-    seconds: int = _SECONDS
+    command: tuple[str, ...] = ("bin/rails", "--version")
+    path: str = "/up"
+    port: int = 3000
+    seconds: int = 30
 
     def __post_init__(self) -> None:
         if not self.command:
@@ -46,8 +42,8 @@ class RuntimeChecks:
         if not self.path.startswith("/"):
             msg = f"Invalid path {quoted(self.path)}: it must begin with a slash."
             raise UsageError(msg)
-        if not 1 <= self.port <= HIGHEST_PORT:
-            msg = f"Invalid port {self.port}: it must be between 1 and {HIGHEST_PORT}."
+        if not 1 <= self.port <= _HIGHEST_PORT:
+            msg = f"Invalid port {self.port}: it must be between 1 and {_HIGHEST_PORT}."
             raise UsageError(msg)
 
 

@@ -81,8 +81,8 @@ def test_an_option_that_several_commands_have_is_described_alike() -> None:
 def test_the_help_says_what_the_exit_codes_mean(in_process: InProcess) -> None:
     text = " ".join(in_process("--help").stdout.split())
     assert (
-        "Exit codes: 0 success, 1 internal error, 2 invalid usage, ref, commit, name or directory, "
-        "3 build failed, 4 access denied, 5 registry, network or engine failed, 6 refused by a guard." in text
+        "Exit codes: 0 success; 1 internal error; 2 invalid usage, ref, commit, name or directory; "
+        "3 build failed; 4 access denied; 5 registry, network or engine failed; 6 refused by a guard." in text
     )
 
 
