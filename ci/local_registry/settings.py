@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ci.system.folders import registry_folder
 from pipeline.rules.errors import UsageError
-from pipeline.rules.runtime_checks import HIGHEST_PORT
+from pipeline.rules.image_name import HIGHEST_PORT
 
 DEFAULT_PORT = 5001
 """The local registry's default port, as in the Makefile."""
