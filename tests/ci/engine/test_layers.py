@@ -17,7 +17,7 @@ LAYERS = (
     ("protocol.server",),
     ("protocol.schema",),
     ("resolvers.builds", "resolvers.containers", "resolvers.directories", "resolvers.publishing"),
-    ("resolvers.execution", "resolvers.host", "resolvers.queries", "resolvers.repositories"),
+    ("resolvers.execution", "resolvers.host", "resolvers.queries", "resolvers.repositories", "resolvers.workspaces"),
     ("resolvers.files",),
     ("session.session",),
     ("session.descriptions", "session.resolver_table", "session.secrets", "session.single_flight"),
