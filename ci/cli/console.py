@@ -12,7 +12,7 @@ from rich.segment import Segment, Segments
 from rich.status import Status
 from rich.text import Text
 
-from ci.engine.protocol.events import Event, Notice, OutputLine, StepFinished, StepStarted
+from ci.engine.events import Event, Notice, OutputLine, StepFinished, StepStarted
 from pipeline.rules.text import one_line
 
 _LONGEST_LINE = 100

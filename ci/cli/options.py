@@ -10,7 +10,8 @@ import typer
 
 from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import RunSettings
-from ci.system.secret_source import parse_secret_source
+from ci.system.secret_source import SecretSource, SecretSourceError, parse_secret_source
+from pipeline.rules.errors import UsageError
 from pipeline.rules.options import CommitOptions, RunRequest, environment_variable
 
 
@@ -59,8 +60,16 @@ def run_settings(options: CommitOptions) -> RunSettings:
     """
     given: dict[str, Any] = {field.name: getattr(options, field.name) for field in fields(options)}
     if (token := given.get("token")) is not None:
-        given["token"] = parse_secret_source(token)
+        given["token"] = _token_source(token)
     return RunSettings(request=RunRequest(**_fields_of(RunRequest, given)), **_fields_of(RunSettings, given))
+
+
+def _token_source(text: str) -> SecretSource:
+    try:
+        return parse_secret_source(text)
+    except SecretSourceError as error:
+        msg = f"--token: {error.message}"
+        raise UsageError(msg, hint=error.hint) from None
 
 
 def _fields_of(model: type[RunRequest | RunSettings], given: Mapping[str, Any]) -> dict[str, Any]:

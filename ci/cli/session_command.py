@@ -8,33 +8,34 @@ import sys
 import anyio
 import typer
 
+from ci.engine.store.storage import Mirror
+from ci.local.base_image_mirrors import hub_mirror
 from ci.local_registry.server import status
-from ci.local_registry.settings import RegistrySettings, hub_mirror
+from ci.local_registry.settings import RegistrySettings
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command; an SDK passes options of its own, which say nothing that the engine needs."""
+    """Add the command. An SDK passes options of its own, most of which the engine ignores."""
     app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(session)
 
 
 def session(context: typer.Context) -> None:
     """Serve the embedded engine until standard input ends, for a Dagger SDK.
 
-    Set _EXPERIMENTAL_DAGGER_CLI_BIN to the path of lr-ci, and the SDK starts this by itself. While the local registry
-    runs, base images of Docker Hub are looked for there first.
+    Set _EXPERIMENTAL_DAGGER_CLI_BIN to the path of lr-ci, and the SDK starts this command. If the local registry is
+    running, base images of Docker Hub are pulled from there.
     """
-    from ci.engine.protocol.session_process import run_session  # noqa: PLC0415 - no other command waits for the engine's import
+    from ci.engine.protocol.session_process import run_session  # noqa: PLC0415 - other commands do not wait for this import
 
-    ended_with = run_session([*context.args, *anyio.run(_mirrors)])
+    ended_with = run_session(context.args, anyio.run(_mirrors))
     sys.stdout.flush()
     sys.stderr.flush()
-    # A thread may still wait for standard input; nothing is left for it to do.
+    # A thread may still be waiting for standard input.
     os._exit(ended_with)
 
 
-async def _mirrors() -> list[str]:
+async def _mirrors() -> list[Mirror]:
     found = await status(RegistrySettings())
     if not found.running:
         return []
-    mirror = hub_mirror(RegistrySettings(port=found.port))
-    return ["--mirror", f"{mirror.prefix}={mirror.location}"]
+    return [hub_mirror(RegistrySettings(port=found.port))]

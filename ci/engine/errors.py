@@ -1,29 +1,44 @@
-"""What the embedded engine answers when something fails, in the words and the shape that a Dagger engine uses."""
+"""The errors of the embedded engine; messages and extensions have the form that a Dagger engine gives them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.rules.errors import EngineError
-
 _KEPT = 64 * 1024
-"""How much of an output stream an error carries, in characters: its end, where the reason stands."""
+"""How much of an output stream an error carries, in characters: its end, which holds the reason."""
 
 
-class QueryFailedError(EngineError):
-    """A query failed. The SDK raises it as `QueryError`."""
+class EmbeddedEngineError(Exception):
+    """Base of every error that the engine reports to its caller.
+
+    Args:
+        message: What happened, in one line.
+        hint: What to do next; empty if the message says it already.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
 
     @property
     def extensions(self) -> dict[str, object]:
-        """What stands in the GraphQL error beside the message."""
+        """The extensions of the GraphQL error."""
         return {}
+
+
+class QueryFailedError(EmbeddedEngineError):
+    """A query failed. The SDK raises it as `QueryError`."""
 
 
 class NotServedError(QueryFailedError):
     """A field, an argument or a value of one that only a Dagger engine serves.
 
     Args:
-        what: Its name as the schema writes it, such as `Container.asService` or `Container.from(platform:)`.
+        what: Its name in the schema, such as `Container.asService` or `Container.from(platform:)`.
     """
 
     def __init__(self, what: str) -> None:
@@ -36,8 +51,8 @@ class ExecFailedError(QueryFailedError):
     Args:
         command: The command and its arguments.
         exit_code: Its exit status.
-        stdout: What it wrote there, without secrets; an error keeps the last 64 KiB.
-        stderr: The same of standard error.
+        stdout: Its standard output, without secrets; the error keeps the last 64 KiB.
+        stderr: Its standard error, likewise.
     """
 
     def __init__(self, command: Sequence[str], exit_code: int, *, stdout: str, stderr: str) -> None:
@@ -57,3 +72,15 @@ class ExecFailedError(QueryFailedError):
             "stdout": self.stdout,
             "stderr": self.stderr,
         }
+
+
+class SnapshotError(EmbeddedEngineError):
+    """A directory cannot be read, copied or written; the message contains the path."""
+
+
+class PatternError(EmbeddedEngineError):
+    """A pattern is not valid."""
+
+
+class GitError(EmbeddedEngineError):
+    """Git failed, or the repository, ref or commit does not exist."""

@@ -85,6 +85,11 @@ def failure_summary(log: FailedLog) -> str:
     return render("failure.md.j2", {"message": log.message, "tail": log.tail, "cut": log.cut})
 
 
+def hide_secret(content: str, secret: str) -> str:
+    """Return a text with a secret replaced; one that is too short to be a secret is left."""
+    return content.replace(secret, _HIDDEN) if len(secret) >= _SHORTEST_SECRET else content
+
+
 def _error(lines: list[str]) -> str:
     """Return the last error and the line after it, which is its hint."""
     for place, line in reversed(list(enumerate(lines))):
@@ -96,7 +101,5 @@ def _error(lines: list[str]) -> str:
 
 def _without_secrets(content: str) -> str:
     for name in _SECRET_VARIABLES:
-        value = os.environ.get(name, "")
-        if len(value) >= _SHORTEST_SECRET:
-            content = content.replace(value, _HIDDEN)
+        content = hide_secret(content, os.environ.get(name, ""))
     return _SECRETS.sub(_HIDDEN, content)

@@ -12,6 +12,7 @@ import httpx
 from githubkit.exception import RateLimitExceeded, RequestError, RequestFailed
 from pydantic import SecretStr
 
+from ci.github.failed_log import hide_secret
 from pipeline.rules.errors import AuthError, ExitCode, PipelineError, UsageError
 from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.text import one_line
@@ -19,7 +20,6 @@ from pipeline.rules.text import one_line
 _PERMISSION = "Give the job `permissions: issues: write`; outside Actions, use a token with write access to issues."
 _ENABLE = "Enable them: Settings → General → Features → Issues."
 _STATUS = "If it persists, check githubstatus.com."
-_SHORTEST_SECRET = 6
 
 
 class NetworkError(PipelineError):
@@ -101,8 +101,5 @@ def _message_of(response: httpx.Response, token: SecretStr) -> str:
         message = answer.get("message", "") if isinstance(answer, dict) else ""
     except ValueError:
         message = ""
-    secret = token.get_secret_value()
-    message = one_line(str(message))
-    if len(secret) >= _SHORTEST_SECRET:
-        message = message.replace(secret, "***")
+    message = hide_secret(one_line(str(message)), token.get_secret_value())
     return f" (HTTP {response.status_code}{': ' + message.rstrip('.') if message else ''})"

@@ -40,11 +40,11 @@ def read_report(path: Path) -> BuildReport:
         field = ".".join(map(str, first["loc"])) or "the whole file"
         msg = f"{where} is not a valid build report: {field}: {first['msg']}."
         raise UsageError(msg, hint="Give the file that `lr-ci build-and-push --report FILE` wrote.") from None
-    check_report(report, where)
+    _check(report, where)
     return report
 
 
-def check_report(report: BuildReport, where: str) -> None:
+def _check(report: BuildReport, where: str) -> None:
     """Check that every name in a report is valid, and that they are consistent.
 
     Args:

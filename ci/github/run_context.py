@@ -8,6 +8,7 @@ environment variables", the file in "Webhook events and payloads".
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -125,7 +126,8 @@ class EventFile(BaseModel):
     head_commit: HeadCommit | None = None
 
 
-class RunContext(BaseModel):
+@dataclass(frozen=True, slots=True)
+class RunContext:
     """The run of GitHub Actions that a report is rendered for.
 
     Attributes:
@@ -133,10 +135,8 @@ class RunContext(BaseModel):
         event: The event's payload.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     variables: RunVariables
-    event: EventFile = EventFile()
+    event: EventFile = field(default_factory=EventFile)
 
     @property
     def trigger(self) -> Trigger | None:

@@ -1,4 +1,4 @@
-"""Sees to it that the embedded engine finds the images a Dockerfile starts from, where Docker Hub is out of reach."""
+"""Provides the base images of a Dockerfile to the embedded engine when Docker Hub cannot be reached."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ci.dockerfile.base_images import base_images
+from ci.engine.store.storage import Mirror
 from ci.local_registry import seeding
-from ci.local_registry.base_images import base_images
 from ci.local_registry.server import status, up
-from ci.local_registry.settings import HUB, Mirror, RegistrySettings, hub_mirror
+from ci.local_registry.settings import RegistrySettings
 from ci.system.folders import base_images_folder
 from pipeline.rules.errors import RegistryError
+from pipeline.rules.image_name import HUB
 
 
 async def prepare_base_images(dockerfile: Path, notice: Callable[[str], None]) -> list[Mirror]:
-    """Make the base images of a Dockerfile available, and say where the engine finds them first.
+    """Make the base images of a Dockerfile available, and return the mirrors that the engine must use.
 
-    Nothing is started where the Dockerfile takes nothing from Docker Hub, or where the Hub answers.
+    Nothing is started if the Dockerfile uses no image of Docker Hub, or if Docker Hub answers.
 
     Args:
-        dockerfile: The Dockerfile on this machine; what cannot be read is left for the builder to complain about.
-        notice: Told what takes long.
+        dockerfile: The Dockerfile on the host; if it cannot be read, the builder reports it.
+        notice: Called with a line before work that takes long.
 
     Raises:
-        EngineError: A base image can neither be pulled nor made here.
+        EngineError: A base image can neither be pulled nor built from Debian packages.
         RegistryError: The local registry does not work.
     """
     try:
         text = dockerfile.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    images = [image for image in base_images(text) if image.domain == HUB]
+    images = [image for image in base_images(text) if image.registry == HUB]
     if not images:
         return []
     settings = RegistrySettings()
     running = await status(settings)
     if running.asks_for_password:
-        # Its password is for the images that are published there, and is none of the builder's.
+        # That password is for published images; the builder does not have it.
         settings = RegistrySettings(folder=base_images_folder())
         running = await status(settings)
     if running.running:
@@ -52,8 +54,13 @@ async def prepare_base_images(dockerfile: Path, notice: Callable[[str], None]) -
     return [hub_mirror(settings)]
 
 
+def hub_mirror(settings: RegistrySettings) -> Mirror:
+    """Return the mirror by which the local registry serves images of Docker Hub, such as `debian:bookworm-slim`."""
+    return Mirror(HUB, f"{settings.host}/{HUB}")
+
+
 async def _start(settings: RegistrySettings) -> RegistrySettings:
-    """Start the local registry, on another port where its own is taken by something else."""
+    """Start the local registry, on a different port if its own is in use."""
     try:
         await up(settings)
     except RegistryError:

@@ -15,11 +15,10 @@ from pathlib import Path
 import dagger
 from dagger import dag
 
-from ci.engine.protocol.events import Observer
-from ci.engine.store.storage import Mirror as EngineMirror
+from ci.engine.events import Observer
+from ci.engine.store.storage import Mirror
 from ci.local.dagger_session import open_session
 from ci.local.engine_choice import EngineKind
-from ci.local_registry.settings import Mirror
 from pipeline.engine.builder import NOT_SOURCE, DaggerBuilder, EngineAccess, Source
 from pipeline.engine.verification import verify_image
 from pipeline.registry.credentials import Credentials
@@ -117,8 +116,7 @@ async def open_engine(
     Raises:
         EngineError: The session could not be opened.
     """
-    places = [EngineMirror(registry=mirror.prefix, location=mirror.location) for mirror in mirrors]
-    async with open_session(kind, observer, places):
+    async with open_session(kind, observer, mirrors):
         directory = dag.host().directory(str(source.absolute()), exclude=list(NOT_SOURCE))
         access = EngineAccess(credentials, _registry_service(image) if kind is EngineKind.DAGGER else None)
         yield DaggerEngine(DaggerBuilder(Source(directory, dockerfile), access))

@@ -1,4 +1,4 @@
-"""Opens a session with an engine; the pipeline speaks to either kind in the same way."""
+"""Opens a session with an engine of either kind, for the SDK's `dag`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import assert_never
 import dagger
 from rich.console import Console
 
-from ci.engine.protocol.events import Observer
+from ci.engine.errors import EmbeddedEngineError
+from ci.engine.events import Observer
 from ci.engine.protocol.server import embedded_engine
 from ci.engine.store.storage import Mirror
 from ci.local.engine_choice import CLI_BIN, SESSION_PORT, EngineKind, dagger_program
@@ -22,12 +23,12 @@ _SESSION_TOKEN = "DAGGER_SESSION_TOKEN"  # noqa: S105 - the name of a variable
 
 @asynccontextmanager
 async def open_session(kind: EngineKind, observer: Observer, mirrors: Sequence[Mirror] = ()) -> AsyncIterator[None]:
-    """Open a session that the SDK's `dag` speaks to, until the block ends.
+    """Open a session for the SDK's `dag` while the block runs.
 
     Args:
-        kind: Which engine.
-        observer: Told what the embedded engine does; a Dagger engine writes its own progress to standard error.
-        mirrors: Where the embedded engine looks for base images first.
+        kind: The engine.
+        observer: Called with the embedded engine's events; a Dagger engine writes its progress to standard error.
+        mirrors: Registries that the embedded engine uses instead of others.
 
     Raises:
         EngineError: The session could not be opened.
@@ -35,7 +36,10 @@ async def open_session(kind: EngineKind, observer: Observer, mirrors: Sequence[M
     async with AsyncExitStack() as stack:
         match kind:
             case EngineKind.EMBEDDED:
-                address = await stack.enter_async_context(embedded_engine(observer=observer, mirrors=mirrors))
+                try:
+                    address = await stack.enter_async_context(embedded_engine(observer=observer, mirrors=mirrors))
+                except EmbeddedEngineError as error:
+                    raise EngineError(error.message, hint=error.hint) from error
                 stack.enter_context(_environment({SESSION_PORT: str(address.port), _SESSION_TOKEN: address.token}))
                 config = dagger.Config()
             case EngineKind.DAGGER:
@@ -44,19 +48,19 @@ async def open_session(kind: EngineKind, observer: Observer, mirrors: Sequence[M
                 config = dagger.Config(log_output=sys.stderr)
             case _:
                 assert_never(kind)
-        # The SDK's own spinner would stand beside ours, and it is never ended where no session comes about.
+        # The SDK's own spinner would interfere with ours, and does not stop if the session cannot be opened.
         config.console = Console(quiet=True, force_terminal=False)
         try:
             await stack.enter_async_context(dagger.connection(config))
         except dagger.DaggerError as error:
             msg = f"No session with the {kind} engine: {error}"
-            raise EngineError(msg, hint="`lr-ci doctor` says what is missing.") from error
+            raise EngineError(msg, hint="`lr-ci doctor` shows what is missing.") from error
         yield
 
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables, as the SDK reads its session from there alone, and put them back."""
+    """Set environment variables, from which the SDK reads its session, while the block runs."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

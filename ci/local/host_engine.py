@@ -16,7 +16,7 @@ from pipeline.rules.planning import RunPlan
 from pipeline.rules.platforms import Platform, host_platform
 
 if TYPE_CHECKING:
-    from ci.engine.protocol.events import Event
+    from ci.engine.events import Event
     from ci.local.dagger_engine import DaggerEngine
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from ci.local.engine_choice import EngineChoice
 from ci.local.git_checkout import read_host_checkout
 from ci.local.host_engine import HostEngine, RunProgress
-from ci.system.secret_source import SecretKind, SecretSource
+from ci.system.secret_source import SecretKind, SecretSource, SecretSourceError
 from pipeline.progress import Steps
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.checkout import Checkout
@@ -101,7 +101,10 @@ class RunSettings:
             token = _GITHUB_TOKEN
         if token is None:
             return None
-        return Credentials(username=self.username or image.owner, password=await token.read())
+        try:
+            return Credentials(username=self.username or image.owner, password=await token.read_token())
+        except SecretSourceError as error:
+            raise UsageError(error.message, hint=error.hint) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci.local_registry.architecture import host_architecture
-from ci.local_registry.base_images import BaseImage
-from ci.local_registry.settings import HUB
+from ci.dockerfile.base_images import BaseImage
 from ci.system.processes import run_process
 from pipeline.rules.errors import EngineError
+from pipeline.rules.image_name import HUB
+from pipeline.rules.platforms import host_platform
+from pipeline.rules.text import last_lines
 
 # Newer files get this date, so that the same packages give the same image (the date of Debian 12.0).
 EPOCH = 1_686_355_200
@@ -21,7 +21,6 @@ _SLIM = "-slim"
 # Debian's slim images leave these out, too.
 _LEFT_OUT = ("man", "locale", "doc", "info", "lintian")
 _TIME_LIMIT = 900.0
-_LAST_LINES = 3
 _ARCHIVE = "Check that Debian's archive is reachable: apt-get update"
 _WITHOUT_ROOT = "Without root, it requires user namespaces and your entries in /etc/subuid and /etc/subgid."
 
@@ -44,9 +43,9 @@ def debian_base(image: BaseImage) -> DebianBase | None:
 
     A digest or a dated tag stands for particular content, which cannot be built again.
     """
-    if (image.domain, image.repository, image.digest) != (HUB, "library/debian", ""):
+    if (image.registry, image.repository, image.digest) != (HUB, "library/debian", None) or image.tag is None:
         return None
-    if image.platform not in {"", host_architecture(), f"linux/{host_architecture()}"}:
+    if image.platform not in {"", host_platform().architecture, str(host_platform())}:
         return None
     release = image.tag.removesuffix(_SLIM)
     suite = _SUITES.get(release, release)
@@ -74,14 +73,11 @@ async def make_root_filesystem(base: DebianBase, into: Path) -> None:
     if base.slim:
         command += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEFT_OUT]
     env = os.environ | {"SOURCE_DATE_EPOCH": str(EPOCH), "LC_ALL": "C.UTF-8"}
-    last_lines: deque[str] = deque(maxlen=_LAST_LINES)
     try:
-        ended = await run_process(
-            [*command, base.suite, str(into)], time_limit=_TIME_LIMIT, env=env, on_stderr=last_lines.append
-        )
+        ended = await run_process([*command, base.suite, str(into)], time_limit=_TIME_LIMIT, env=env)
     except TimeoutError as error:
         msg = f"mmdebstrap did not build Debian {base.suite} within {_TIME_LIMIT:.0f} s."
         raise EngineError(msg, hint=_ARCHIVE) from error
     if ended.exit_code != 0:
-        msg = f"mmdebstrap could not build Debian {base.suite}: {' / '.join(last_lines) or 'no message'}"
+        msg = f"mmdebstrap could not build Debian {base.suite}: {last_lines(ended.stderr) or 'no message'}"
         raise EngineError(msg, hint=_ARCHIVE if is_root else _WITHOUT_ROOT)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ci.local_registry.architecture import host_architecture
+from pipeline.rules.platforms import host_platform
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
@@ -34,7 +34,7 @@ def write_layout(layout: Path, root_filesystem: Path, *, created: int, made_by: 
     root_filesystem.rename(blobs / digest)
     date = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     config = {
-        "architecture": host_architecture(),
+        "architecture": host_platform().architecture,
         "config": {"Cmd": ["bash"], "Env": [f"PATH={_PATH}"]},
         "created": date,
         "history": [{"created": date, "created_by": made_by}],

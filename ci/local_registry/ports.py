@@ -8,10 +8,10 @@ import ssl
 import anyio
 import httpx
 
+from ci.local_registry.settings import POLL_SECONDS
 from pipeline.rules.errors import RegistryError, UsageError
 
 _ANSWER_SECONDS = 2.0
-_POLL_SECONDS = 0.02
 
 
 async def answers(port: int) -> bool:
@@ -34,7 +34,7 @@ async def wait_until_free(port: int, *, time_limit: float) -> None:
             try:
                 _try_bind(port)
             except OSError:
-                await anyio.sleep(_POLL_SECONDS)
+                await anyio.sleep(POLL_SECONDS)
             else:
                 return
 

@@ -10,9 +10,8 @@ from typing import ClassVar
 import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ci.local_registry.settings import POLL_SECONDS
 from ci.system.process_identity import birth
-
-_POLL_SECONDS = 0.02
 
 
 class ProcessRecord(BaseModel):
@@ -78,4 +77,4 @@ async def _until_gone(record: ProcessRecord) -> None:
     while True:
         if not record.is_alive():
             return
-        await anyio.sleep(_POLL_SECONDS)
+        await anyio.sleep(POLL_SECONDS)

@@ -6,21 +6,22 @@ import shutil
 import ssl
 import time
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 from pathlib import Path
 
 import anyio
 import httpx
 from anyio import to_thread
 
-from ci.local_registry.base_images import BaseImage
+from ci.dockerfile.base_images import BaseImage
 from ci.local_registry.debian import EPOCH, DebianBase, debian_base, make_root_filesystem
 from ci.local_registry.locks import exclusive_lock
 from ci.local_registry.oci_layout import write_layout
-from ci.local_registry.settings import HUB, RegistrySettings
+from ci.local_registry.settings import RegistrySettings
 from ci.system.processes import run_process
 from pipeline.registry.manifests import MANIFEST_TYPES
 from pipeline.rules.errors import EngineError, RegistryError
+from pipeline.rules.image_name import HUB
+from pipeline.rules.text import last_lines
 
 HUB_URL = "https://registry-1.docker.io"
 """The registry of Docker Hub."""
@@ -31,55 +32,40 @@ _REQUEST_SECONDS = 60.0
 _PUSH_SECONDS = 300.0
 
 
-class Seeding(StrEnum):
-    """Where a build gets a base image from."""
-
-    PRESENT = "present"  # from the local registry, which had it
-    SEEDED = "seeded"  # from the local registry, which was just given it
-    HUB = "hub"  # from Docker Hub, which answers
-    ELSEWHERE = "elsewhere"  # from the registry in its name
-
-
 async def seed(
     images: Iterable[BaseImage],
     settings: RegistrySettings,
     *,
     notice: Callable[[str], None],
     hub_url: str = HUB_URL,
-) -> dict[BaseImage, Seeding]:
-    """Make every base image available, from Docker Hub or from the local registry.
+) -> None:
+    """Make every image of Docker Hub available, from there or from the local registry.
 
     If the Hub does not answer, Debian's releases are built locally, once. Safe to call from several processes at once.
 
     Args:
-        images: The images that the build starts from; see `base_images`.
-        settings: The local registry, which runs and requires no password.
+        images: The images that a build starts from; see `base_images`.
+        settings: The local registry, which is running and requires no password.
         notice: Called with a line about each step that takes long.
         hub_url: Docker Hub.
 
-    Returns:
-        Where each image comes from, in the order given.
-
     Raises:
         EngineError: The Hub does not answer, and an image cannot be built locally.
-        RegistryError: The local registry did not accept the image.
+        RegistryError: The local registry did not accept an image.
     """
     async with _client(settings) as client:
-        where = {image: await _find(client, image) for image in images}
-        missing = [image for image, place in where.items() if place is Seeding.HUB]
-        if missing and not await hub_answers(hub_url):
-            recipes = {image: _recipe(image, settings) for image in missing}
-            async with exclusive_lock(
-                settings.folder / "seeding.lock",
-                time_limit=_LOCK_SECONDS,
-                on_wait=lambda: notice("Waiting for another run, which builds the base image."),
-            ):
-                for image, base in recipes.items():
-                    where[image] = await _find(client, image)
-                    if where[image] is Seeding.HUB:
-                        await _make(image, base, settings, notice)
-                        where[image] = Seeding.SEEDED
-    return where
+        missing = [image for image in images if image.registry == HUB and not await _has(client, image)]
+        if not missing or await hub_answers(hub_url):
+            return
+        recipes = {image: _recipe(image, settings) for image in missing}
+        async with exclusive_lock(
+            settings.folder / "seeding.lock",
+            time_limit=_LOCK_SECONDS,
+            on_wait=lambda: notice("Waiting for another run, which builds the base image."),
+        ):
+            for image, base in recipes.items():
+                if not await _has(client, image):
+                    await _make(image, base, settings, notice)
 
 
 async def hub_answers(hub_url: str = HUB_URL) -> bool:
@@ -116,23 +102,17 @@ def _local_name(image: BaseImage, settings: RegistrySettings) -> str:
     return f"{settings.host}/{HUB}/{image.repository}:{image.tag or 'latest'}"
 
 
-async def _find(client: httpx.AsyncClient, image: BaseImage) -> Seeding:
-    if image.domain != HUB:
-        return Seeding.ELSEWHERE
+async def _has(client: httpx.AsyncClient, image: BaseImage) -> bool:
     path = f"/v2/{HUB}/{image.repository}/manifests/{image.version}"
     try:
         response = await client.head(path, headers={"Accept": ", ".join(MANIFEST_TYPES)})
     except httpx.HTTPError as error:
         msg = f"The local registry at {client.base_url} does not answer: {type(error).__name__}."
         raise RegistryError(msg, hint="Start it: lr-ci registry up") from error
-    match response.status_code:
-        case httpx.codes.OK:
-            return Seeding.PRESENT
-        case httpx.codes.NOT_FOUND:
-            return Seeding.HUB
-        case status:
-            msg = f"The local registry at {client.base_url} answered HTTP {status} for {path}."
-            raise RegistryError(msg, hint="Restart it: lr-ci registry down && lr-ci registry up")
+    if response.status_code not in {httpx.codes.OK, httpx.codes.NOT_FOUND}:
+        msg = f"The local registry at {client.base_url} answered HTTP {response.status_code} for {path}."
+        raise RegistryError(msg, hint="Restart it: lr-ci registry down && lr-ci registry up")
+    return response.status_code == httpx.codes.OK
 
 
 async def _make(image: BaseImage, base: DebianBase, settings: RegistrySettings, notice: Callable[[str], None]) -> None:
@@ -170,5 +150,5 @@ async def _push(layout: Path, image: BaseImage, settings: RegistrySettings) -> N
         msg = f"skopeo did not push {image} to the local registry within {_PUSH_SECONDS:.0f} s."
         raise RegistryError(msg, hint="Is the disk full? See: lr-ci registry status") from error
     if ended.exit_code != 0:
-        msg = f"skopeo could not push {image} to the local registry: {ended.stderr.strip().rpartition(chr(10))[2]}"
+        msg = f"skopeo could not push {image} to the local registry: {last_lines(ended.stderr, 1)}"
         raise RegistryError(msg, hint=f"See the registry's log: {settings.server_log}")

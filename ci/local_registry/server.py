@@ -14,7 +14,7 @@ from anyio import to_thread
 from ci.local_registry.locks import exclusive_lock
 from ci.local_registry.ports import answers, refuse_taken_port, wait_until_free
 from ci.local_registry.process_record import ProcessRecord, end_process, read_record
-from ci.local_registry.settings import RegistrySettings, RegistryStatus
+from ci.local_registry.settings import POLL_SECONDS, RegistrySettings, RegistryStatus
 from ci.system.process_identity import birth
 from ci.system.processes import run_process
 from pipeline.rules.errors import EngineError, UsageError
@@ -22,7 +22,6 @@ from pipeline.rules.errors import EngineError, UsageError
 _PROGRAM = "docker-registry"
 _LOCK_SECONDS = 60.0
 _READY_SECONDS = 15.0
-_POLL_SECONDS = 0.02
 _GRACE_SECONDS = 5.0
 # The kernel closes a socket when the last thread has ended, a moment after its process counts as gone.
 _CLOSING_SECONDS = 3.0
@@ -184,7 +183,7 @@ async def _wait_until_ready(settings: RegistrySettings, record: ProcessRecord) -
         while record.is_alive():
             if await answers(settings.port):
                 return
-            await anyio.sleep(_POLL_SECONDS)
+            await anyio.sleep(POLL_SECONDS)
     if record.is_alive():
         await end_process(record, grace=_GRACE_SECONDS)
         msg = f"The local registry did not answer on port {settings.port} within {_READY_SECONDS:.0f} s."

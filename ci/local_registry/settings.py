@@ -11,6 +11,9 @@ from pipeline.rules.errors import UsageError
 DEFAULT_PORT = 5001
 """The local registry's default port, as in the Makefile."""
 
+POLL_SECONDS = 0.02
+"""How often a port or process is checked while waiting for it."""
+
 _HIGHEST_PORT = 65535
 
 
@@ -97,24 +100,3 @@ class RegistryStatus:
     data_bytes: int
     repositories: int
     asks_for_password: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Mirror:
-    """One mirror for an engine: images under `prefix` are looked for at `location` first.
-
-    Attributes:
-        prefix: A registry's host name as image references carry it.
-        location: `HOST/path` that holds the same repositories; plain HTTP.
-    """
-
-    prefix: str
-    location: str
-
-
-HUB = "docker.io"
-
-
-def hub_mirror(settings: RegistrySettings) -> Mirror:
-    """Return the mirror entry that lets `FROM debian:bookworm-slim` be served by the local registry."""
-    return Mirror(HUB, f"{settings.host}/{HUB}")

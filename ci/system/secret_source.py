@@ -1,6 +1,6 @@
-"""Where a secret comes from: `env:NAME`, `file:PATH` or `cmd:COMMAND`, as `dagger call` spells it.
+"""Where a secret is read from: `env:NAME`, `file:PATH` or `cmd:COMMAND`, the spelling of `dagger call`.
 
-A secret's value is never an argument, so it shows neither in a list of processes nor in a shell's history.
+A secret's value is never an argument, so it appears neither in a list of processes nor in a shell's history.
 """
 
 from __future__ import annotations
@@ -15,15 +15,28 @@ import anyio
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ci.system.processes import run_process
-from pipeline.rules.errors import UsageError
 
 _COMMAND_SECONDS = 60.0
 _ORDINARY_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,39}")
-_SPELLING = "Give env:NAME, file:PATH or cmd:COMMAND."
+_SPELLING = "Use env:NAME, file:PATH or cmd:COMMAND."
+
+
+class SecretSourceError(Exception):
+    """A secret source is not valid, or the secret cannot be read from it.
+
+    Args:
+        message: What is wrong; never with the secret in it.
+        hint: What to do next.
+    """
+
+    def __init__(self, message: str, *, hint: str = _SPELLING) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
 
 
 class SecretKind(StrEnum):
-    """The kinds of place that a secret is read from."""
+    """The kinds of source."""
 
     ENV = "env"
     FILE = "file"
@@ -33,7 +46,7 @@ class SecretKind(StrEnum):
 class SecretSource(BaseModel):
     """A place that a secret is read from.
 
-    The place may be the secret itself by mistake, as `env:$TOKEN` is; so it is shown only where it can be none.
+    The place may be the secret itself by mistake, as in `env:$TOKEN`; so messages show it only if it cannot be one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,58 +56,97 @@ class SecretSource(BaseModel):
 
     @property
     def is_set(self) -> bool:
-        """Whether an environment variable is there and not empty; other kinds are known when they are read."""
+        """Whether an environment variable is set and not empty; other kinds are known only when they are read."""
         return self.kind is not SecretKind.ENV or bool(os.environ.get(self.place, "").strip())
 
     async def read(self) -> SecretStr:
-        """Read the secret, without the newline at its end.
+        """Read the secret exactly as it is, with a newline at its end if there is one.
 
         Raises:
-            UsageError: There is nothing at that place.
+            SecretSourceError: The variable is not set, the file cannot be read, or the command fails.
         """
         match self.kind:
             case SecretKind.ENV:
-                value = os.environ.get(self.place, "")
-                name = self.place if _ORDINARY_NAME.fullmatch(self.place) else "that --token names"
-                problem = f"The environment variable {name} is not set or empty."
+                return SecretStr(self._from_environment())
             case SecretKind.FILE:
-                value, problem = await self._from_file()
+                return SecretStr(await self._from_file())
             case SecretKind.CMD:
-                value, problem = await self._from_command()
+                return SecretStr(await self._from_command())
             case _:
                 assert_never(self.kind)
-        if not value.strip():
-            raise UsageError(problem, hint=_SPELLING)
-        return SecretStr(value.strip())
 
-    async def _from_file(self) -> tuple[str, str]:
-        shown = "that --token names"
+    async def read_token(self) -> SecretStr:
+        """Read a token: without the whitespace around it, as files and commands end with a newline.
+
+        Raises:
+            SecretSourceError: It cannot be read, or is empty.
+        """
+        token = (await self.read()).get_secret_value().strip()
+        if not token:
+            msg = f"{self._shown()} is empty."
+            raise SecretSourceError(msg)
+        return SecretStr(token)
+
+    def _shown(self) -> str:
+        match self.kind:
+            case SecretKind.ENV:
+                name = self.place if _ORDINARY_NAME.fullmatch(self.place) else "(name not shown)"
+                return f"The environment variable {name}"
+            case SecretKind.FILE:
+                return f"The file {_shown_path(self.place)}"
+            case SecretKind.CMD:
+                return "The output of the command"
+            case _:
+                assert_never(self.kind)
+
+    def _from_environment(self) -> str:
+        value = os.environ.get(self.place)
+        if value is None:
+            msg = f"{self._shown()} is not set."
+            raise SecretSourceError(msg)
+        return value
+
+    # The errors below are raised outside of `except`: a cause would contain the place, which may be the secret.
+
+    async def _from_file(self) -> str:
         try:
-            path = Path(self.place).expanduser()
-            if "/" in self.place and path.parent.is_dir():
-                shown = str(path)
-            return await anyio.Path(path).read_text(encoding="utf-8"), f"The file {shown} is empty."
-        except (OSError, RuntimeError, UnicodeDecodeError) as error:  # RuntimeError: the home of nobody
-            return "", f"The file {shown} could not be read: {type(error).__name__}."
+            return await anyio.Path(Path(self.place).expanduser()).read_text(encoding="utf-8")
+        except (OSError, RuntimeError, UnicodeDecodeError) as error:  # RuntimeError: a user without a home
+            reason = type(error).__name__
+        msg = f"{self._shown()} cannot be read: {reason}."
+        raise SecretSourceError(msg)
 
-    async def _from_command(self) -> tuple[str, str]:
+    async def _from_command(self) -> str:
         try:
             result = await run_process(["sh", "-c", self.place], time_limit=_COMMAND_SECONDS)
         except TimeoutError:
-            return "", f"The command behind the token did not end within {_COMMAND_SECONDS:.0f} s."
+            result = None
+        if result is None:
+            msg = f"The command for the secret did not end within {_COMMAND_SECONDS:.0f} s."
+            raise SecretSourceError(msg)
         if result.exit_code != 0:
-            return "", f"The command behind the token exited with {result.exit_code}."
-        return result.stdout, "The command behind the token printed nothing."
+            msg = f"The command for the secret failed with exit code {result.exit_code}."
+            raise SecretSourceError(msg)
+        return result.stdout
+
+
+def _shown_path(place: str) -> str:
+    try:
+        path = Path(place).expanduser()
+    except RuntimeError:
+        return "(path not shown)"
+    return str(path) if "/" in place and path.parent.is_dir() else "(path not shown)"
 
 
 def parse_secret_source(text: str) -> SecretSource:
-    """Read a spelling such as `env:GITHUB_TOKEN`.
+    """Read a spelling such as `env:GITHUB_TOKEN` or `env://GITHUB_TOKEN`.
 
     Raises:
-        UsageError: It is none; the text is not repeated, as it may be the secret itself.
+        SecretSourceError: It is not valid; the message does not repeat the text, which may be the secret itself.
     """
     kind, colon, place = text.partition(":")
+    place = place.removeprefix("//")
     if not colon or not place or kind not in set(SecretKind):
-        msg = "--token does not say where the token is."
-        raise UsageError(msg, hint=f"{_SPELLING} The token itself never stands on the command line.")
+        msg = "Invalid secret source."
+        raise SecretSourceError(msg, hint=f"{_SPELLING} The secret itself must not be on the command line.")
     return SecretSource(kind=SecretKind(kind), place=place)

@@ -66,7 +66,7 @@ def test_a_repository_without_a_commit(own_lr_ci: Command, tmp_path: Path, regis
         (("--owner", "link radar"), "The image name 'link radar/lr-backend' is not valid"),
         (("--source", "frontend"), "Source directory"),
         (("--dockerfile", "Dockerfile.other"), "Dockerfile 'Dockerfile.other' not found in"),
-        (("--token", "ghp_0123456789"), "--token does not say where the token is"),
+        (("--token", "ghp_0123456789"), "--token: Invalid secret source"),
         (("--token", "env:NOT_SET_ANYWHERE"), "NOT_SET_ANYWHERE is not set"),
     ],
 )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from tests.registry_fixtures import RunningRegistry, shared_registry
 __all__ = ["shared_registry"]
 
 BASE = "debian:bookworm-slim"
+
+MakeDirectory = Callable[[Mapping[str, str]], dagger.Directory]
+"""Makes a directory with these files, by their paths."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,20 @@ def registry(dag: dagger.Client, shared_registry: RunningRegistry) -> Registry:
     port = int(shared_registry.host.rpartition(":")[2])
     service = dag.host().service([dagger.PortForward(backend=port, frontend=port)])
     return Registry(f"localhost:{port}", shared_registry.url, service)
+
+
+@pytest.fixture
+def directory(dag: dagger.Client, tmp_path: Path) -> MakeDirectory:
+    """Makes directories of the host."""
+
+    def make(files: Mapping[str, str]) -> dagger.Directory:
+        made = Path(tempfile.mkdtemp(dir=tmp_path))
+        for path, content in files.items():
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            (made / path).write_text(content, encoding="utf-8")
+        return dag.host().directory(str(made))
+
+    return make
 
 
 @pytest.fixture

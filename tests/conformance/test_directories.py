@@ -5,6 +5,8 @@ from pathlib import Path
 import dagger
 import pytest
 
+from tests.conformance.conftest import MakeDirectory
+
 
 async def test_a_host_directory_shows_what_passes_its_patterns(dag: dagger.Client, folder: Path) -> None:
     (folder / "kept.rb").write_text("kept")
@@ -16,16 +18,8 @@ async def test_a_host_directory_shows_what_passes_its_patterns(dag: dagger.Clien
 
     assert await directory.entries() == ["kept.rb", "sub/"]
     assert await directory.glob("**/*.rb") == ["kept.rb", "sub/inner.rb"]
-
-
-async def test_git_ignored_files_are_left_out_when_asked(dag: dagger.Client, folder: Path) -> None:
-    (folder / ".gitignore").write_text("*.tmp\n")
-    (folder / "a.tmp").write_text("")
-    (folder / "b.txt").write_text("")
-
-    directory = dag.host().directory(str(folder), gitignore=True)
-
-    assert await directory.entries() == [".gitignore", "b.txt"]
+    included = dag.host().directory(str(folder), include=["sub/*.rb"])
+    assert await included.glob("**") == ["sub/", "sub/inner.rb"]
 
 
 async def test_a_folder_that_is_not_there_is_an_error_that_names_it(dag: dagger.Client, folder: Path) -> None:
@@ -33,66 +27,60 @@ async def test_a_folder_that_is_not_there_is_an_error_that_names_it(dag: dagger.
         await dag.host().directory(str(folder / "missing")).entries()
 
 
-async def test_equal_contents_have_equal_digests(dag: dagger.Client) -> None:
-    one = dag.directory().with_new_file("a", "1").with_new_file("b", "2")
-    other = dag.directory().with_new_file("b", "2").with_new_file("a", "1")
+async def test_equal_contents_have_equal_digests(directory: MakeDirectory) -> None:
+    one = directory({"a": "1", "b": "2"})
+    other = directory({"b": "2", "a": "1"})
 
     assert await one.digest() == await other.digest()
-    assert await one.digest() != await one.with_new_file("c", "3").digest()
+    assert await one.digest() != await directory({"a": "1", "b": "2", "c": "3"}).digest()
 
 
-async def test_a_directory_is_edited_step_by_step(dag: dagger.Client) -> None:
-    source = dag.directory().with_new_file("one.txt", "1").with_new_file("deep/two.txt", "2")
-    edited = (
-        dag.directory()
-        .with_directory("copy", source)
-        .with_file("renamed.txt", source.file("one.txt"))
-        .with_new_directory("empty")
-        .without_file("copy/one.txt")
-    )
+async def test_paths_can_be_asked_after(directory: MakeDirectory) -> None:
+    made = directory({"file": "x", "folder/inner": ""})
 
-    assert await edited.entries() == ["copy/", "empty/", "renamed.txt"]
-    assert await edited.directory("copy/deep").entries() == ["two.txt"]
-    assert await edited.file("renamed.txt").contents() == "1"
-    assert await edited.without_directory("copy").entries() == ["empty/", "renamed.txt"]
+    assert await made.exists("file")
+    assert await made.exists("folder/inner")
+    assert not await made.exists("nothing")
+    assert await made.directory("folder").entries() == ["inner"]
 
 
-async def test_paths_can_be_asked_after(dag: dagger.Client) -> None:
-    directory = dag.directory().with_new_file("file", "x").with_new_directory("folder")
+async def test_a_filter_keeps_what_is_included(directory: MakeDirectory) -> None:
+    made = directory({"a.rb": "", "b.txt": "", "lib/c.rb": ""})
 
-    assert await directory.exists("file")
-    assert await directory.exists("folder", expected_type=dagger.ExistsType.DIRECTORY_TYPE)
-    assert not await directory.exists("folder", expected_type=dagger.ExistsType.REGULAR_TYPE)
-    assert not await directory.exists("nothing")
+    assert await made.filter(include=["**/*.rb"]).glob("**") == ["a.rb", "lib/", "lib/c.rb"]
 
 
-async def test_a_filter_keeps_what_is_included(dag: dagger.Client) -> None:
-    directory = dag.directory().with_new_file("a.rb", "").with_new_file("b.txt", "").with_new_file("lib/c.rb", "")
-
-    assert await directory.filter(include=["**/*.rb"]).glob("**") == ["a.rb", "lib/", "lib/c.rb"]
-
-
-async def test_a_directory_is_written_to_the_host(dag: dagger.Client, folder: Path) -> None:
+async def test_a_directory_is_written_to_the_host(directory: MakeDirectory, folder: Path) -> None:
     (folder / "other").write_text("stays")
 
-    await dag.directory().with_new_file("new", "content").export(str(folder))
+    await directory({"new": "content"}).export(str(folder))
 
     assert (folder / "new").read_text() == "content"
     assert (folder / "other").read_text() == "stays"
 
 
-async def test_a_file_tells_its_size_and_contents(dag: dagger.Client, folder: Path) -> None:
-    file = dag.directory().with_new_file("greeting", "grüß").file("greeting")
+async def test_a_file_is_read_and_written_to_the_host(directory: MakeDirectory, folder: Path) -> None:
+    file = directory({"greeting": "grüß"}).file("greeting")
 
-    assert await file.size() == 6
     assert await file.contents() == "grüß"
-    assert await file.name() == "greeting"
     await file.export(str(folder / "copy"))
     assert (folder / "copy").read_text() == "grüß"
 
 
-async def test_an_object_comes_back_by_its_id(dag: dagger.Client) -> None:
-    directory = await dag.directory().with_new_file("a", "1").sync()
+async def test_a_new_file_has_its_contents(dag: dagger.Client, folder: Path) -> None:
+    file = dag.file("report.json", '{"a": 1}')
 
-    assert await directory.entries() == ["a"]
-    assert await dag.directory().with_directory("sub", directory).directory("sub").entries() == ["a"]
+    assert await file.contents() == '{"a": 1}'
+    await file.export(str(folder / "report.json"))
+    assert (folder / "report.json").read_text() == '{"a": 1}'
+
+
+async def test_a_file_that_is_not_there_is_named(directory: MakeDirectory) -> None:
+    with pytest.raises(dagger.QueryError, match="missing"):
+        await directory({"a": ""}).file("missing").contents()
+
+
+async def test_an_object_comes_back_by_its_id(directory: MakeDirectory) -> None:
+    loaded = await directory({"a": "1"}).sync()
+
+    assert await loaded.entries() == ["a"]

@@ -33,7 +33,6 @@ async def test_head_and_tags_are_read(dag: dagger.Client, checkout: Path) -> Non
     assert await repository.head().commit() == commit
     assert await repository.head().ref() == "refs/heads/main"
     assert await repository.tags() == ["v1.0.0"]
-    assert await repository.branches() == ["main"]
     assert await repository.tag("v1.0.0").commit() == commit
     assert await repository.url() is None
 

@@ -9,7 +9,6 @@ from tests.registry_fixtures import free_port
 
 async def test_a_host_service_starts_where_something_listens(registry: Registry) -> None:
     await registry.service.start()
-    assert [await port.port() for port in await registry.service.ports()] == [int(registry.host.partition(":")[2])]
     assert (await registry.service.endpoint(scheme="http")).startswith("http://")
 
 

@@ -15,8 +15,7 @@ import pytest
 from dagger import DefaultPath, Ignore, dag
 from dagger.mod._exceptions import FunctionError
 
-from ci.engine.protocol.events import Event, StepStarted
-from ci.engine.store.storage import Mirror
+from ci.engine.events import Event, StepStarted
 from ci.local.base_image_mirrors import prepare_base_images
 from ci.local.dagger_session import open_session
 from ci.local.engine_choice import EngineKind
@@ -50,8 +49,7 @@ async def work(engine_kind: str, request: pytest.FixtureRequest) -> AsyncIterato
     with pytest.MonkeyPatch.context() as patch:
         if kind is EngineKind.EMBEDDED:
             patch.setenv("XDG_CACHE_HOME", str(request.getfixturevalue("lr_ci").cache))
-            found = await prepare_base_images(ROOT / "backend" / "Dockerfile", steps.append)
-            mirrors = [Mirror(registry=mirror.prefix, location=mirror.location) for mirror in found]
+            mirrors = await prepare_base_images(ROOT / "backend" / "Dockerfile", steps.append)
         async with open_session(kind, note, mirrors):
             yield steps
 

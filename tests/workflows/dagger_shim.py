@@ -24,8 +24,7 @@ import dagger
 from dagger import DefaultPath, Ignore, dag
 from dagger.mod._exceptions import FunctionError
 
-from ci.engine.protocol.events import Event, OutputLine
-from ci.engine.store.storage import Mirror
+from ci.engine.events import Event, OutputLine
 from ci.local.base_image_mirrors import prepare_base_images
 from ci.local.dagger_session import open_session
 from ci.local.engine_choice import RUNNER_HOST, EngineKind
@@ -186,8 +185,7 @@ async def _check(arguments: list[str], top: Path) -> None:
 async def _engine(top: Path) -> AsyncIterator[None]:
     """Open a session with the embedded engine, whose output is shown as the CLI shows a real one's."""
     mirrors = await prepare_base_images(top / "backend" / "Dockerfile", _say)
-    found = [Mirror(registry=mirror.prefix, location=mirror.location) for mirror in mirrors]
-    async with open_session(EngineKind.EMBEDDED, _show, found):
+    async with open_session(EngineKind.EMBEDDED, _show, mirrors):
         yield
 
 

@@ -11,8 +11,8 @@ from tests.acceptance.workspace import Workspace
 from tests.registry_fixtures import PASSWORD, USER, RunningRegistry
 from tests.workflows.act import Act, Run
 
-BUILD, OUTPUTS, SUMMARY = "Build and publish", "Hand on what was published", "Write the summary"
-FAILED = "Say in the summary why it failed"
+BUILD, OUTPUTS, SUMMARY = "Build and publish", "Set the outputs", "Write the summary"
+FAILED = "Summarize the failure"
 
 
 def report_of(run: Run) -> BuildReport:
@@ -91,7 +91,7 @@ def test_what_fails_before_the_build_is_said_too(act: Act, small: Workspace) -> 
     small.commit("Want a Dagger that nobody installs")
     run = act.push(small, "build-backend")
     assert run.step(BUILD).result == ""
-    assert "before the build began" in run.step(FAILED).summary
+    assert "before the build started" in run.step(FAILED).summary
 
 
 def test_an_engine_that_lives_on_is_used_where_the_repository_names_one(act: Act, broken: Workspace) -> None:

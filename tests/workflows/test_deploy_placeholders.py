@@ -100,7 +100,7 @@ def test_a_commit_message_runs_nothing_and_ends_nothing_on_its_way(
     workspace = repository(tmp_path / "nasty", message, dockerfile=f"FROM {base}\nRUN touch /built\n")
     run = act_with_github.push(workspace, STAGING).succeeded()
     (issue,) = github.state.issues
-    digest = run.step("Hand on what was published").outputs["digest"]
+    digest = run.step("Set the outputs").outputs["digest"]
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
     assert digest in issue["body"]
     assert issue["title"] == f"Deploy {workspace.short} to staging"

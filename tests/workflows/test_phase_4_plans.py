@@ -23,7 +23,7 @@ from tests.github_api import GitHubApi, running_api
 from tests.registry_fixtures import running
 from tests.workflows.act import REPOSITORY, Act, Run, repository
 
-OUTPUTS = "Hand on what was published"
+OUTPUTS = "Set the outputs"
 
 pytestmark = [pytest.mark.workflows, pytest.mark.engine, pytest.mark.registry, pytest.mark.build]
 

@@ -1,1 +1,1 @@
-"""The session protocol: schema, HTTP server, session, descriptions of what a query asks for."""
+"""The session protocol: the schema, the HTTP server, the program that a Dagger SDK starts."""

@@ -1,4 +1,4 @@
-"""The GraphQL schema that is served, and the execution of queries on a session."""
+"""The schema that is served, and the execution of queries on a session."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from typing import Any, TypeAlias
 from graphql import (
     DocumentNode,
     FieldNode,
+    GraphQLArgument,
     GraphQLError,
+    GraphQLID,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
+    StringValueNode,
     TypeInfo,
     TypeInfoVisitor,
     Visitor,
     build_schema,
     execute,
-    get_named_type,
-    is_input_object_type,
+    get_nullable_type,
     parse,
     validate,
     visit,
 )
 from graphql.execution import ExecutionResult
 
-from ci.engine import resolvers  # noqa: F401 - registers the functions
-from ci.engine.errors import NotServedError, QueryFailedError
-from ci.engine.protocol.descriptions import Call
-from ci.engine.protocol.resolver_table import OPERATIONS
-from ci.engine.protocol.session import Session
-from pipeline.rules.errors import PipelineError
+from ci.engine import resolvers  # noqa: F401 - registers the resolvers
+from ci.engine.errors import EmbeddedEngineError, NotServedError
+from ci.engine.session.descriptions import Description
+from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.session import Session
 
 SCHEMA: GraphQLSchema = build_schema(Path(__file__).with_name("schema.graphql").read_text(encoding="utf-8"))
 
 _LOGGER = logging.getLogger(__name__)
-_LITERAL = "literal"
 _Info: TypeAlias = GraphQLResolveInfo[Session]
 
 
@@ -74,10 +74,10 @@ async def run_query(session: Session, query: Mapping[str, Any]) -> Mapping[str, 
 
     Args:
         session: The session that it belongs to.
-        query: `query`, and `variables` and `operationName` where there are any, as GraphQL over HTTP has it.
+        query: `query`, and optionally `variables` and `operationName`, as in GraphQL over HTTP.
 
     Returns:
-        The response: `data`, `errors`, or both. It holds no secret but one that was asked for by `plaintext`.
+        The response: `data`, `errors`, or both. It contains no secret, except by `plaintext`.
     """
     try:
         document = parse(str(query.get("query", "")), max_tokens=200_000)
@@ -111,81 +111,68 @@ def _refused(document: DocumentNode) -> list[GraphQLError]:
     return refusals.errors
 
 
-async def _resolve(source: Call | None, info: _Info, /, **args: object) -> object:
+async def _resolve(source: Description | None, info: _Info, /, **args: object) -> object:
     session = info.context
     field = f"{info.parent_type.name}.{info.field_name}"
     if source is not None and info.field_name == "id":
         return source.id
     if field == "Query.node":
         return session.find(str(args["id"]))
-    if source is not None and source.field == _LITERAL:
-        return source.args.get(info.field_name)
-    objects = {name: _objects(session, info, name, value) for name, value in args.items()}
-    if objects.pop("noCache", False):
-        objects["nonce"] = token_hex(16)
-    gives = get_named_type(info.return_type)
-    if isinstance(gives, GraphQLObjectType) and field != "Query.setSecret" and not _is_list(info):
-        return session.remember(Call(gives.name, field, source, objects))
-    if info.field_name in {"sync", "start", "stop"}:
-        return await _do(session, field, source, objects)
-    found = await session.answer(field, source, objects)
-    for item in found if isinstance(found, list) else [found]:
-        if isinstance(item, Call):
-            session.remember(item)
-    return found
+    values = {name: _value(session, info, name, value) for name, value in args.items()}
+    if values.pop("noCache", False):
+        values["nonce"] = token_hex(16)
+    returned = get_nullable_type(info.return_type)
+    if isinstance(returned, GraphQLObjectType):
+        return session.remember(Description(returned.name, field, source, values))
+    if source is not None and returned is GraphQLID:
+        # The schema's rule: the field does its work, and returns the id of its own object.
+        if field in RESOLVERS:
+            await session.answer(field, source, values)
+        else:
+            await session.value(source, object)
+        return source.id
+    return await session.answer(field, source, values)
 
 
-async def _do(session: Session, field: str, source: Call | None, args: dict[str, object]) -> str:
-    if source is None:
-        raise TypeError
-    if field in OPERATIONS:
-        await session.answer(field, source, args)
-    else:
-        await session.value(source, object)
-    return source.id
-
-
-def _is_list(info: _Info) -> bool:
-    return "[" in str(info.return_type)
-
-
-def _objects(session: Session, info: _Info, name: str, value: object) -> object:
-    """Put objects in the place of ids, and plain values in that of input objects."""
-    argument = info.parent_type.fields[info.field_name].args[name]
-    if is_input_object_type(get_named_type(argument.type)):
-        return value
-    expected = _expected_type(argument.ast_node)
+def _value(session: Session, info: _Info, name: str, value: object) -> object:
+    """Return an argument's value: an object for its id, and for a secret the key that it is kept under."""
+    directives = _directives(info.parent_type.fields[info.field_name].args[name])
+    if "secret" in directives:
+        return session.secrets.keep(str(value))
+    expected = directives.get("expectedType")
     if expected is None or value is None:
         return value
     if isinstance(value, list):
-        return [session.find(str(item), expected) for item in value]
-    return session.find(str(value), expected)
+        return [session.find(str(item), expected["name"]) for item in value]
+    return session.find(str(value), expected["name"])
 
 
-def _expected_type(node: Any) -> str | None:  # noqa: ANN401 - an argument's definition
-    for directive in getattr(node, "directives", None) or ():
-        if directive.name.value == "expectedType":
-            return str(directive.arguments[0].value.value)
-    return None
+def _directives(argument: GraphQLArgument) -> dict[str, dict[str, str]]:
+    """Return the directives of an argument in the schema, with their own arguments."""
+    found: dict[str, dict[str, str]] = {}
+    for node in (argument.ast_node and argument.ast_node.directives) or ():
+        texts = {each.name.value: each.value for each in node.arguments or ()}
+        found[node.name.value] = {name: text.value for name, text in texts.items() if isinstance(text, StringValueNode)}
+    return found
 
 
 def _type_of(value: object, *_: object) -> str | None:
-    return value.gives if isinstance(value, Call) else None
+    return value.type_name if isinstance(value, Description) else None
 
 
 def _shown(session: Session, error: GraphQLError) -> dict[str, Any]:
-    """Return the error as it is sent: with its cause's words, without secrets, and logged where it is a bug."""
+    """Return the error as it is sent: with its cause's message and without secrets; a bug is logged too."""
     cause = error.original_error
     shown: dict[str, Any] = dict(error.formatted)
     if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-        shown["message"] = f"no space left on device: {cause.filename or session.workspace.shared}"
-    elif cause is not None and not isinstance(cause, PipelineError):
+        shown["message"] = f"no space left on device: {cause.filename or session.folders.shared}"
+    elif isinstance(cause, EmbeddedEngineError):
+        shown["message"] = str(cause)
+        if cause.extensions:
+            shown["extensions"] = cause.extensions
+    elif cause is not None:
         shown["message"] = f"internal error of the embedded engine: {type(cause).__name__}: {cause}"
         _LOGGER.error("%s", session.secrets.scrub("".join(traceback.format_exception(cause))))
-    elif isinstance(cause, PipelineError):
-        shown["message"] = str(cause)
-        if isinstance(cause, QueryFailedError) and cause.extensions:
-            shown["extensions"] = cause.extensions
     scrubbed: dict[str, Any] = _scrub(session, shown)
     return scrubbed
 

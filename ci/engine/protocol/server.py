@@ -1,14 +1,13 @@
-"""The session protocol over HTTP: one path, one token, on the loopback interface alone."""
+"""The session protocol over HTTP: one path, one token, on the loopback interface only."""
 
 from __future__ import annotations
 
 import base64
 import hmac
 import json
-import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
@@ -20,16 +19,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ci.engine.protocol.events import Observer
+from ci.engine.events import Observer
 from ci.engine.protocol.schema import run_query
-from ci.engine.protocol.session import Session, open_session
+from ci.engine.session.session import Session, new_session
 from ci.engine.store.storage import Mirror
 from ci.system.folders import engine_folder
 
-_LOGGER = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
 _BODY_LIMIT = 16 * 1024 * 1024
-_STOP_LIMIT = 10.0
+_STOP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +35,12 @@ class EngineAddress:
     """How a client reaches the session.
 
     Attributes:
-        port: On 127.0.0.1.
-        token: The user name of its Basic authentication; the password is empty.
+        port: The port on 127.0.0.1.
+        token: The user name for Basic authentication; the password is empty.
     """
 
     port: int
     token: str = field(repr=False)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables by which every Dagger SDK finds the session."""
-        return {"DAGGER_SESSION_PORT": str(self.port), "DAGGER_SESSION_TOKEN": self.token}
 
 
 @asynccontextmanager
@@ -58,31 +51,31 @@ async def embedded_engine(
     mirrors: Sequence[Mirror] = (),
     workdir: Path | None = None,
 ) -> AsyncIterator[EngineAddress]:
-    """Serve a session of the embedded engine for as long as the block runs.
+    """Serve a session of the embedded engine while the block runs.
 
     At its end builds are stopped, and nothing of the session is left running, mounted or on disk but the store.
 
     Args:
-        observer: Told what the engine does, for a live display.
-        folder: Where it keeps its store; below the user's cache folder when None.
-        mirrors: Registries that are asked in place of others, such as one on this machine for Docker Hub.
-        workdir: Where relative paths of `host` start; the current folder when None.
+        observer: Called with each event, for a live display.
+        folder: The directory of its store; below the user's cache directory when None.
+        mirrors: Registries to use instead of others, such as a local one for Docker Hub.
+        workdir: The directory that relative paths of the host start from; the current directory when None.
 
     Raises:
-        QueryFailedError: The store cannot be used on this machine.
+        EmbeddedEngineError: The engine cannot work on this host.
     """
     token = token_urlsafe(32)
     failure: Exception | None = None
     with socket.create_server((_HOST, 0)) as listener:
         async with (
-            open_session(
+            new_session(
                 folder or engine_folder(), observer=observer, mirrors=mirrors, workdir=workdir or Path.cwd()
             ) as session,
             _serve(listener, _Queries(session, token)),
         ):
             try:
                 yield EngineAddress(listener.getsockname()[1], token)
-            except Exception as error:  # noqa: BLE001 - raised again outside, where no task group wraps it
+            except Exception as error:  # noqa: BLE001 - raised again outside of the task group, which would wrap it
                 failure = error
     if failure is not None:
         raise failure
@@ -90,7 +83,7 @@ async def embedded_engine(
 
 @dataclass
 class _Queries:
-    """Answers queries, and gives up those under way when the client or the session goes."""
+    """Answers queries, and cancels them when the client disconnects or the session ends."""
 
     session: Session
     token: str = field(repr=False)
@@ -112,7 +105,7 @@ class _Queries:
         async for chunk in request.stream():
             body += chunk
             if len(body) > _BODY_LIMIT:
-                return Response(f"a query may have {_BODY_LIMIT} bytes", 413)
+                return Response(f"a query must not be longer than {_BODY_LIMIT} bytes", 413)
         try:
             content = json.loads(body)
         except ValueError:
@@ -122,7 +115,7 @@ class _Queries:
         return await self._answer(request, content)
 
     async def _answer(self, request: Request, content: dict[str, object]) -> Response:
-        answer = Response("the session ends", 503)
+        answer = Response("the session has ended", 503)
 
         async def run() -> None:
             nonlocal answer
@@ -133,11 +126,20 @@ class _Queries:
             self._running.add(tasks.cancel_scope)
             try:
                 tasks.start_soon(run)
-                await request.receive()  # gives nothing but the client's going, now that the body is read
+                await request.receive()  # returns only when the client disconnects, as the body is read
                 tasks.cancel_scope.cancel()
             finally:
                 self._running.discard(tasks.cancel_scope)
         return answer
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the process that it is part of."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Install no handlers."""
+        yield
 
 
 @asynccontextmanager
@@ -145,12 +147,12 @@ async def _serve(listener: socket.socket, queries: _Queries) -> AsyncIterator[No
     config = uvicorn.Config(
         queries.application(), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     ended = anyio.Event()
 
     async def run() -> None:
         try:
-            await server._serve([listener])  # noqa: SLF001 - `serve()` takes the process's signal handlers
+            await server.serve([listener])
         finally:
             ended.set()
 
@@ -161,6 +163,6 @@ async def _serve(listener: socket.socket, queries: _Queries) -> AsyncIterator[No
         finally:
             queries.stop()
             server.should_exit = True
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_STOP_LIMIT):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_STOP_SECONDS):
                 await ended.wait()
             tasks.cancel_scope.cancel()

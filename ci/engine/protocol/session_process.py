@@ -1,4 +1,4 @@
-"""The engine as the program that a Dagger SDK starts: one JSON line on stdout, then a session until stdin ends."""
+"""The engine as a program for a Dagger SDK: it prints one JSON line, and serves a session until stdin ends."""
 
 from __future__ import annotations
 
@@ -14,41 +14,32 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from ci.engine.protocol.events import Event, Notice, OutputLine, StepFinished, StepStarted
+from ci.engine.errors import EmbeddedEngineError
+from ci.engine.events import Event, Notice, OutputLine, StepFinished, StepStarted
 from ci.engine.protocol.server import embedded_engine
 from ci.engine.store.storage import Mirror
-from pipeline.rules.errors import PipelineError
 
 _FAILURE = 1
 _CHUNK = 4096
 
 
-def run_session(arguments: Sequence[str]) -> int:
+def run_session(arguments: Sequence[str], mirrors: Sequence[Mirror] = ()) -> int:
     """Serve a session as `dagger session` does, and return the exit status.
 
     Args:
-        arguments: What the SDK passes after `session`: `--workdir` counts, labels and the like mean nothing here.
-            `--mirror REGISTRY=LOCATION`, which may be given again, names a registry to ask in place of another.
+        arguments: The arguments that the SDK passes after `session`, of which only `--workdir` has an effect.
+        mirrors: Registries to use instead of others.
     """
     parser = argparse.ArgumentParser(prog="session", add_help=False, allow_abbrev=False)
     parser.add_argument("--workdir", type=Path, default=Path.cwd())
-    parser.add_argument("--mirror", action="append", default=[], type=_mirror)
     options, _ignored = parser.parse_known_args(list(arguments))
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
-        anyio.run(_session, options.workdir, options.mirror)
-    except PipelineError as e:
+        anyio.run(_session, options.workdir, mirrors)
+    except EmbeddedEngineError as e:
         sys.stderr.write(f"{e}\n")
         return _FAILURE
     return 0
-
-
-def _mirror(text: str) -> Mirror:
-    registry, equals, location = text.partition("=")
-    if not (registry and equals and location):
-        msg = f"{text!r} is not REGISTRY=LOCATION"
-        raise argparse.ArgumentTypeError(msg)
-    return Mirror(registry, location)
 
 
 async def _session(workdir: Path, mirrors: Sequence[Mirror]) -> None:
@@ -72,7 +63,7 @@ async def _signal() -> None:
 
 
 async def _end_of_input() -> None:
-    """Wait until whoever started the program closes its standard input, or is gone."""
+    """Wait until the parent closes standard input, or ends."""
     while await to_thread.run_sync(os.read, sys.stdin.fileno(), _CHUNK, abandon_on_cancel=True):
         pass
 

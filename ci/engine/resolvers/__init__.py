@@ -1,31 +1,27 @@
-"""The functions behind the schema's fields, by the type that they belong to; importing this registers them."""
+"""The resolvers of the schema's fields, by the type that the fields belong to; importing this registers them."""
 
 from ci.engine.resolvers import (
     builds,
-    configuration,
+    containers,
     directories,
     execution,
     files,
-    filesystems,
-    mounting,
+    host,
     publishing,
     queries,
     repositories,
-    services,
-    terminals,
+    workspaces,
 )
 
 __all__ = [
     "builds",
-    "configuration",
+    "containers",
     "directories",
     "execution",
     "files",
-    "filesystems",
-    "mounting",
+    "host",
     "publishing",
     "queries",
     "repositories",
-    "services",
-    "terminals",
+    "workspaces",
 ]

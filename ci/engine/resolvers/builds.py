@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from ci.dockerfile.base_images import base_images
+from ci.dockerfile.reader import Instruction, read_instructions
 from ci.engine.errors import ExecFailedError, QueryFailedError
-from ci.engine.protocol.descriptions import Call
-from ci.engine.protocol.resolver_table import OPERATIONS
-from ci.engine.protocol.secrets import SecretValue
-from ci.engine.protocol.session import Session, Step
 from ci.engine.resolvers.queries import check_platform
-from ci.engine.store.buildah import DATE, essence
+from ci.engine.session.descriptions import Description
+from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.secrets import SecretValue
+from ci.engine.session.session import Session, Step
+from ci.engine.store.buildah import COMMAND_SECONDS, DATE, essence
+from ci.engine.store.buildah_dockerfiles import check_dockerfile, command_of_step, salted
 from ci.engine.store.containers import ContainerState
-from ci.engine.store.dockerfiles import Instruction, base_images, check_dockerfile, instructions, run_command, salted
 from ci.engine.store.oci_images import read_config
 from ci.engine.store.patterns import read_ignore_file
-from ci.engine.store.registry_access import ImageName, caller_config, credentials, plain_registries
+from ci.engine.store.registry_access import credentials_file, plain_registries
 from ci.engine.store.snapshots import Snapshot
+from ci.system.docker_config import read_docker_config
 from ci.system.locks import shared_lock
 
-_LONG = 2 * 3600.0
 _STEP = re.compile(r"^(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)$")
 _CACHED = "--> Using cache "
 _RUN_FAILED = re.compile(r'building at STEP "RUN (.*)": (?:.*: )?exit status (\d+)', re.DOTALL)
@@ -32,7 +34,7 @@ _SECRET_NAME = re.compile(r"[\w.-]+")
 
 @dataclass
 class _Output:
-    """Sorts what `buildah build` writes into its own lines and those of the last command."""
+    """Separates the output of the last command from the lines of `buildah build` itself."""
 
     step: Step
     stdout: list[str] = field(default_factory=list)
@@ -56,7 +58,7 @@ class _Output:
             self.step.line(line)
 
 
-@OPERATIONS.serves("Directory.dockerBuild")
+@RESOLVERS.field("Directory.dockerBuild")
 async def docker_build(
     session: Session,
     directory: Snapshot,
@@ -65,18 +67,17 @@ async def docker_build(
     platform: str | None = None,
     build_args: Sequence[Mapping[str, str]],
     target: str,
-    secrets: Sequence[Call],
+    secrets: Sequence[Description],
 ) -> ContainerState:
-    """The container that a Dockerfile describes."""
     check_platform("Directory.dockerBuild", platform)
     text = await _read_dockerfile(directory, dockerfile)
-    found = instructions(text)
-    check_dockerfile(found, dockerfile)
+    instructions = read_instructions(text)
+    check_dockerfile(instructions, dockerfile)
     context = await _context(directory, dockerfile)
     arguments = {argument["name"]: argument["value"] for argument in build_args}
     async with session.step(f"build {dockerfile}{f' up to {target}' if target else ''}") as step:
-        image = await _build(session, step, _Recipe(text, context, arguments, target, secrets), found)
-        return ContainerState(image=image, config=await read_config(session, image))
+        image = await _build(session, step, _Recipe(text, instructions, context, arguments, target, secrets))
+        return ContainerState(image=image, config=await read_config(session.buildah, image))
 
 
 @dataclass(frozen=True)
@@ -85,34 +86,38 @@ class _Recipe:
 
     Attributes:
         text: The Dockerfile.
-        context: The folder that it copies from.
+        instructions: The same, as it is read.
+        context: The directory that it copies from.
         arguments: Build arguments by name.
-        target: The stage to stop at; the last one when empty.
+        target: The stage to stop at; the last one if empty.
         secrets: What RUN may mount.
     """
 
     text: str
+    instructions: Sequence[Instruction]
     context: Snapshot
     arguments: Mapping[str, str]
     target: str
-    secrets: Sequence[Call]
+    secrets: Sequence[Description]
 
 
-async def _build(session: Session, step: Step, recipe: _Recipe, found: list[Instruction]) -> str:
+async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
     runner = await session.runner()
     storage = session.buildah.storage
     output = _Output(step)
+    registries = {image.registry for image in base_images(recipe.text, build_args=recipe.arguments)}
+    config = await read_docker_config(sorted(registries))
     with ExitStack() as stack:
-        folder = stack.enter_context(session.workspace.scratch())
+        folder = stack.enter_context(session.folders.scratch())
         dockerfile = salted(recipe.text, recipe.arguments)
         (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8", errors="surrogateescape")
         (folder / "ignore").touch()
-        auth = stack.enter_context(credentials(session, {}, await caller_config(_hosts(found))))
+        auth = stack.enter_context(credentials_file(session.folders, {}, config))
         options = [f"--build-arg={name}={value}" for name, value in recipe.arguments.items()]
         options += [f"--target={recipe.target}"] if recipe.target else []
-        for call in recipe.secrets:
-            secret = await session.value(call, SecretValue)
-            path = stack.enter_context(session.workspace.private_file(secret.plaintext))
+        for description in recipe.secrets:
+            secret = await session.value(description, SecretValue)
+            path = stack.enter_context(session.folders.private_file(secret.plaintext))
             options.append(f"--secret=id={_secret_id(secret)},src={path}")
         async with shared_lock(storage.builds_lock):
             done = await session.buildah.call(
@@ -120,51 +125,43 @@ async def _build(session: Session, step: Step, recipe: _Recipe, found: list[Inst
                 "--timestamp", DATE, "--retry", "1", "--signature-policy", storage.policy,
                 "--file", folder / "Dockerfile", "--ignorefile", folder / "ignore", "--iidfile", folder / "id",
                 *runner.arguments, *options, recipe.context.path,
-                time_limit=_LONG,
+                time_limit=COMMAND_SECONDS,
                 environment=storage.environment(auth=auth, plain=plain_registries(recipe.text)),
                 on_stdout=output.take_stdout,
                 on_stderr=output.take_stderr,
             )  # fmt: skip
         if done.exit_code != 0:
-            said = done.stderr.replace(str(recipe.context.path), "the build context")
-            raise _failure(session, found, output, done.exit_code, said)
+            reason = done.stderr.replace(str(recipe.context.path), "the build context")
+            raise _failure(session, recipe.instructions, output, done.exit_code, reason)
         step.cached = output.undecided == 0
         return (folder / "id").read_text(encoding="ascii").strip().removeprefix("sha256:")
 
 
 async def _read_dockerfile(directory: Snapshot, path: str) -> str:
-    if not await directory.exists(path, kind="REGULAR"):
+    if not await directory.is_file(path):
         msg = f"failed to read dockerfile: open {path}: no such file or directory"
         raise QueryFailedError(msg)
     return (await directory.read_file(path)).decode("utf-8", errors="surrogateescape").lstrip("\ufeff")
 
 
 async def _context(directory: Snapshot, dockerfile: str) -> Snapshot:
-    """Leave out what is ignored: by the file beside the Dockerfile if there is one, else by the common one."""
+    """Leave out what is ignored: by the file next to the Dockerfile if there is one, else by `.dockerignore`."""
     for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
-        if await directory.exists(name, kind="REGULAR"):
+        if await directory.is_file(name):
             patterns = read_ignore_file((await directory.read_file(name)).decode("utf-8", errors="replace"))
             return await directory.filter(exclude=patterns) if patterns else directory
     return directory
 
 
-def _hosts(found: list[Instruction]) -> list[str]:
-    hosts: list[str] = []
-    for name in base_images(found):
-        with suppress(QueryFailedError):
-            hosts.append(ImageName.parse(name).host)
-    return sorted(set(hosts))
-
-
 def _secret_id(secret: SecretValue) -> str:
-    if secret.uri or not _SECRET_NAME.fullmatch(secret.name):
-        msg = f"the build secret {secret.name!r} has no name that a Dockerfile could use: name it with setSecret"
+    if not _SECRET_NAME.fullmatch(secret.name):
+        msg = f"invalid name {secret.name!r} of a build secret: a Dockerfile cannot use it; name it with setSecret"
         raise QueryFailedError(msg)
     return secret.name
 
 
 def _failure(
-    session: Session, found: list[Instruction], output: _Output, exit_code: int, stderr: str
+    session: Session, found: Sequence[Instruction], output: _Output, exit_code: int, stderr: str
 ) -> QueryFailedError:
     reason = essence(stderr)
     failed = _RUN_FAILED.search(reason)
@@ -172,7 +169,7 @@ def _failure(
         return QueryFailedError(f"failed to build: {reason or f'buildah ended with exit code {exit_code}'}")
     scrub = session.secrets.scrub
     return ExecFailedError(
-        [scrub(word) for word in run_command(found, failed[1])],
+        [scrub(word) for word in command_of_step(found, failed[1])],
         int(failed[2]),
         stdout=scrub("\n".join(output.stdout)),
         stderr=scrub("\n".join(output.stderr)),

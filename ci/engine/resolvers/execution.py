@@ -1,54 +1,39 @@
-"""Fields of containers that run commands, and those that show what came of the last one."""
+"""Fields of `Container` that run commands, and those that return the output of the last one."""
 
 from __future__ import annotations
 
+import os
+import shlex
+from pathlib import Path
+
 from ci.engine.errors import QueryFailedError
-from ci.engine.protocol.resolver_table import OPERATIONS
-from ci.engine.protocol.session import Session
-from ci.engine.resolvers.configuration import expanded
-from ci.engine.store.command_execution import Command, default_command, execute
+from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.session import Session
+from ci.engine.store.command_execution import run_command, run_terminal
 from ci.engine.store.containers import ContainerState, ExecResult
 
-
-@OPERATIONS.serves("Container.withExec")
-async def with_exec(
-    session: Session,
-    state: ContainerState,
-    *,
-    args: list[str],
-    use_entrypoint: bool,
-    stdin: str,
-    expect: str,
-    expand: bool,
-) -> ContainerState:
-    """It, after a command."""
-    given = [expanded(state, argument, expand=expand) for argument in args]
-    command = default_command(state, given, use_entrypoint=use_entrypoint)
-    return await execute(session, state, Command(command, stdin, expect))
+_TERMINAL = Path("/dev/tty")
+_SHELL = ("/bin/sh",)
 
 
-@OPERATIONS.serves("Container.stdout")
+@RESOLVERS.field("Container.withExec")
+async def with_exec(session: Session, state: ContainerState, *, args: list[str]) -> ContainerState:
+    if not args:
+        msg = "no command has been set"
+        raise QueryFailedError(msg)
+    runner = await session.runner()
+    async with session.step(f"run {shlex.join(args)}") as step:
+        return await run_command(session.buildah, runner, state, args, on_line=step.line, scrub=session.secrets.scrub)
+
+
+@RESOLVERS.field("Container.stdout")
 async def stdout(_session: Session, state: ContainerState) -> str:
-    """What the last command wrote to standard output."""
     return _last(state).stdout
 
 
-@OPERATIONS.serves("Container.stderr")
+@RESOLVERS.field("Container.stderr")
 async def stderr(_session: Session, state: ContainerState) -> str:
-    """What the last command wrote to standard error."""
     return _last(state).stderr
-
-
-@OPERATIONS.serves("Container.combinedOutput")
-async def combined_output(_session: Session, state: ContainerState) -> str:
-    """Both, as they came."""
-    return _last(state).combined
-
-
-@OPERATIONS.serves("Container.exitCode")
-async def exit_code(_session: Session, state: ContainerState) -> int:
-    """How the last command ended."""
-    return _last(state).exit_code
 
 
 def _last(state: ContainerState) -> ExecResult:
@@ -56,3 +41,20 @@ def _last(state: ContainerState) -> ExecResult:
         msg = "no command has been set"
         raise QueryFailedError(msg)
     return state.last_exec
+
+
+@RESOLVERS.field("Container.terminal")
+async def terminal(session: Session, state: ContainerState, *, cmd: list[str]) -> ContainerState:
+    """Return the container unchanged, after the user has left the shell in it."""
+    try:
+        descriptor = os.open(_TERMINAL, os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as e:
+        msg = "Container.terminal needs a terminal: it cannot be used in a pipe or in CI"
+        raise QueryFailedError(msg) from e
+    try:
+        runner = await session.runner()
+        async with session.step("terminal"):
+            await run_terminal(session.buildah, runner, state, cmd or _SHELL, descriptor)
+    finally:
+        os.close(descriptor)
+    return state

@@ -1,15 +1,17 @@
-"""Fields of files."""
+"""Fields of `File`."""
 
 from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from pathlib import Path
+
+from anyio import to_thread
 
 from ci.engine.errors import QueryFailedError
-from ci.engine.protocol.resolver_table import OPERATIONS
-from ci.engine.protocol.session import Session
+from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.session import Session
 from ci.engine.store.snapshots import Snapshot
+from ci.engine.store.trees import copy_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,78 +20,30 @@ class FileState:
 
     Attributes:
         snapshot: The directory.
-        path: Where in it.
+        path: The file's path in it.
     """
 
     snapshot: Snapshot
     path: str
 
-    @property
-    def name(self) -> str:
-        """The path's last part."""
-        return posixpath.basename(self.path)
 
-    async def located(self) -> Path:
-        """Return where the file is on disk, links followed.
-
-        Raises:
-            QueryFailedError: It is not there, or is a directory.
-        """
-        if not await self.snapshot.exists(self.path, kind="REGULAR"):
-            what = "is a directory, not a file" if await self.snapshot.exists(self.path) else "no such file"
-            msg = f"file {self.path!r}: {what}"
-            raise QueryFailedError(msg)
-        return await self.snapshot.locate(self.path)
-
-    async def alone(self, name: str = "", permissions: int | None = None) -> Snapshot:
-        """Return a directory with nothing but this file.
-
-        Args:
-            name: What it is called there; its own name when empty.
-            permissions: Its permission bits; its own when None.
-        """
-        empty = await self.snapshot.store.empty()
-        return await empty.with_file(name or self.name, await self.located(), permissions)
-
-
-@OPERATIONS.serves("File.sync")
-async def sync(_session: Session, file: FileState) -> None:
-    """See that the file is there."""
-    await file.located()
-
-
-@OPERATIONS.serves("File.name")
-async def name(_session: Session, file: FileState) -> str:
-    """Its name."""
-    return file.name
-
-
-@OPERATIONS.serves("File.contents")
+@RESOLVERS.field("File.contents")
 async def contents(_session: Session, file: FileState) -> str:
-    """What it holds, as UTF-8 text."""
     return (await file.snapshot.read_file(file.path)).decode("utf-8", errors="replace")
 
 
-@OPERATIONS.serves("File.size")
-async def size(_session: Session, file: FileState) -> int:
-    """Its length in bytes."""
-    return (await file.snapshot.stat(file.path)).size
-
-
-@OPERATIONS.serves("File.digest")
-async def digest(_session: Session, file: FileState) -> str:
-    """A digest of its name, permissions and contents."""
-    return (await file.alone()).digest
-
-
-@OPERATIONS.serves("File.export")
-async def export(session: Session, file: FileState, *, path: str, allow_parent_dir_path: bool) -> str:
-    """Write it to the caller's machine."""
+@RESOLVERS.field("File.export")
+async def export(session: Session, file: FileState, *, path: str) -> str:
     target = session.on_host(path)
     if target.is_dir() or path.endswith("/"):
-        if not allow_parent_dir_path:
-            msg = f"export of file {file.name!r}: {path!r} is a directory"
-            raise QueryFailedError(msg)
-        target /= file.name
-    await (await file.alone(target.name)).export(target.parent)
+        msg = f"export of file {posixpath.basename(file.path)!r}: {path!r} is a directory"
+        raise QueryFailedError(msg)
+    source = await file.snapshot.locate_file(file.path)
+
+    def copy() -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        copy_file(source, target)
+
+    await to_thread.run_sync(copy)
     return str(target)

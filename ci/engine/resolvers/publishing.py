@@ -1,4 +1,4 @@
-"""Fields of containers that bring images from registries and to them."""
+"""Fields of `Container` that transfer images: from registries, to registries, and to files of the host."""
 
 from __future__ import annotations
 
@@ -10,114 +10,101 @@ from pathlib import Path
 from anyio import to_thread
 
 from ci.engine.errors import NotServedError, QueryFailedError
-from ci.engine.protocol.descriptions import Call
-from ci.engine.protocol.resolver_table import OPERATIONS
-from ci.engine.protocol.session import Session
-from ci.engine.resolvers.files import FileState
-from ci.engine.resolvers.services import HostService
-from ci.engine.store.buildah import essence
+from ci.engine.resolvers.host import HostService
+from ci.engine.session.descriptions import Description
+from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.secrets import SecretValue
+from ci.engine.session.session import Session
+from ci.engine.store.buildah import TRANSFER_SECONDS, essence
 from ci.engine.store.containers import ContainerState
-from ci.engine.store.oci_images import OciImage, assemble, read_config
-from ci.engine.store.registry_access import ImageName, caller_config, credentials, resolve_auths
+from ci.engine.store.oci_images import OciImage, StoredImage, read_config, stored_image, write_image
+from ci.engine.store.registry_access import Logins, by_digest, credentials_file, image_reference, plain_registries
+from ci.system.docker_config import read_docker_config, registry_key
+from pipeline.rules.image_name import Reference
 
-_LONG = 3600.0
+_HTTP_PORT = 80
 _UNKNOWN_USER = re.compile(r"unauthorized|authentication required", re.IGNORECASE)
 _DENIED = re.compile(r"unauthorized|authentication required|denied|no basic auth credentials", re.IGNORECASE)
 _STATUS = re.compile(r"\b([45]\d\d) \(([A-Z][A-Za-z '-]+)\)")
-_OCI = "OCIMediaTypes"
 
 
-@OPERATIONS.serves("Container.from")
-async def from_(
-    session: Session, state: ContainerState, *, address: str, registry_service: Call | None = None
+@RESOLVERS.field("Container.withRegistryAuth")
+async def with_registry_auth(
+    session: Session, state: ContainerState, *, address: str, username: str, secret: Description
 ) -> ContainerState:
-    """It, with an image from a registry in place of its file system and configuration."""
-    name = ImageName.parse(address)
+    password = (await session.value(secret, SecretValue)).plaintext
+    return replace(state, logins={**state.logins, registry_key(address): (username, password)})
+
+
+@RESOLVERS.field("Container.from")
+async def from_(
+    session: Session, state: ContainerState, *, address: str, registry_service: Description | None = None
+) -> ContainerState:
+    name = image_reference(address)
     reached = await _reached(session, name, registry_service)
-    auths = _moved(await resolve_auths(session, state.auths), name, reached)
+    logins = _moved(state.logins, name, reached)
+    config = await read_docker_config([reached.registry])
     storage = session.buildah.storage
     async with session.step(f"pull {name}"):
-        with credentials(session, auths, await caller_config([reached.host])) as auth:
-            image = await session.buildah.pull(reached.fetched, storage.environment(auth=auth, plain=reached.plain))
-    digest = (await session.buildah.inspect(image))["FromImageDigest"]
-    config = await read_config(session, image)
-    return replace(
-        state, image=image, config=config, annotations={}, image_ref=str(replace(name, digest=digest)), last_exec=None
-    )
+        with credentials_file(session.folders, logins, config) as auth:
+            environment = storage.environment(auth=auth, plain=plain_registries(str(reached)))
+            image = await session.buildah.pull(by_digest(reached), environment)
+    return ContainerState(image, await read_config(session.buildah, image), logins=state.logins)
 
 
-@OPERATIONS.serves("Container.publish")
+@RESOLVERS.field("Container.publish")
 async def publish(
-    session: Session,
-    state: ContainerState,
-    *,
-    address: str,
-    media_types: str,
-    registry_service: Call | None = None,
+    session: Session, state: ContainerState, *, address: str, registry_service: Description | None = None
 ) -> str:
-    """Push it, and return its name with the digest."""
-    _check_media_types("Container.publish", media_types)
-    name = ImageName.parse(address)
-    image = await assemble(session, state)
+    name = image_reference(address)
+    image = await _assembled(session, state)
     reached = await _reached(session, name, registry_service)
-    auths = _moved(await resolve_auths(session, state.auths), name, reached)
     async with session.step(f"publish {name}"):
-        await _push(session, image, reached, auths)
+        await _push(session, image, reached, _moved(state.logins, name, reached))
     return str(replace(name, digest=image.digest))
 
 
-@OPERATIONS.serves("Container.asTarball")
-async def as_tarball(session: Session, state: ContainerState, *, media_types: str) -> FileState:
-    """It as an OCI layout in a tar file."""
-    _check_media_types("Container.asTarball", media_types)
-    empty = await session.snapshots.empty()
-    with session.workspace.scratch() as folder:
-        packed = await _packed(session, state, folder / "image.tar")
-        return FileState(await empty.with_file(packed.name, packed, 0o600), packed.name)
-
-
-@OPERATIONS.serves("Container.export")
-async def export(session: Session, state: ContainerState, *, path: str, media_types: str) -> str:
-    """Write it to the caller's machine, as an OCI layout in a tar file."""
-    _check_media_types("Container.export", media_types)
+@RESOLVERS.field("Container.export")
+async def export(session: Session, state: ContainerState, *, path: str) -> str:
+    """Write the image as an OCI layout in a tar file."""
     target = session.on_host(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    await _packed(session, state, target)
+    image = await _assembled(session, state)
+    await to_thread.run_sync(_pack, image.layout, target)
     return str(target)
 
 
-@OPERATIONS.serves("Container.import")
-async def import_(session: Session, state: ContainerState, *, source: Call, tag: str) -> ContainerState:
-    """It, with the image of a tar file in place of its file system and configuration."""
-    archive = await (await session.value(source, FileState)).located()
-    kind = "oci-archive" if await to_thread.run_sync(_is_layout, archive) else "docker-archive"
-    reference = f"{kind}:{archive}{f':{tag}' if tag else ''}"
-    image = await session.buildah.ask(
-        "pull", "--quiet", "--signature-policy", session.buildah.storage.policy, reference, time_limit=_LONG
-    )
-    return replace(state, image=image, config=await read_config(session, image), image_ref="", last_exec=None)
+async def _assembled(session: Session, state: ContainerState) -> OciImage:
+    """Return the image of a container; its layers are compressed once a session."""
+    buildah, image = session.buildah, state.image
+    stored = StoredImage()
+    if image is not None:
+        stored = await session.flights.do(f"layers {image}", lambda: stored_image(buildah, image))
+    return write_image(session.folders, state, stored)
 
 
-async def _push(session: Session, image: OciImage, name: ImageName, auths: dict[str, tuple[str, str]]) -> None:
-    own = await caller_config([name.host])
-    with credentials(session, auths, own) as auth, session.workspace.scratch() as folder:
-        done = await session.buildah.call(
-            "copy", "--quiet", "--policy", session.buildah.storage.policy, "--preserve-digests",
-            "--digestfile", folder / "digest", f"--dest-tls-verify={'false' if name.plain else 'true'}",
+async def _push(session: Session, image: OciImage, name: Reference, logins: Logins) -> None:
+    buildah = session.buildah
+    config = await read_docker_config([name.registry])
+    with credentials_file(session.folders, logins, config) as auth, session.folders.scratch() as folder:
+        done = await buildah.call(
+            "copy", "--quiet", "--policy", buildah.storage.policy, "--preserve-digests",
+            "--digestfile", folder / "digest", f"--dest-tls-verify={'false' if name.is_loopback else 'true'}",
             f"oci:{image.layout}", f"docker://{name}",
-            time_limit=_LONG, program="skopeo",
-            environment=session.buildah.storage.environment(auth=auth, plain=name.plain),
+            time_limit=TRANSFER_SECONDS, program="skopeo",
+            environment=buildah.storage.environment(auth=auth, plain=plain_registries(str(name))),
         )  # fmt: skip
         if done.exit_code != 0:
-            raise _refused(name, essence(done.stderr), known=any(host.startswith(name.host) for host in auths))
+            known = any(registry.startswith(name.registry) for registry in logins)
+            raise _refused(name, essence(done.stderr), known=known)
         pushed = (folder / "digest").read_text(encoding="ascii").strip()
     if pushed != image.digest:
-        msg = f"failed to publish {name}: the registry has {pushed} where {image.digest} was sent"
+        msg = f"failed to publish {name}: the registry has {pushed}, but {image.digest} was sent"
         raise QueryFailedError(msg)
 
 
-def _refused(name: ImageName, reason: str, *, known: bool) -> QueryFailedError:
-    """Say what the registry said, in a Dagger engine's words where a caller may look for them."""
+def _refused(name: Reference, reason: str, *, known: bool) -> QueryFailedError:
+    """Return the error for a failed push, with the texts of a Dagger engine that callers match on."""
     reason = _STATUS.sub(r"\g<1> \g<2>", reason)
     if not known and _DENIED.search(reason):
         reason = (
@@ -131,44 +118,32 @@ def _refused(name: ImageName, reason: str, *, known: bool) -> QueryFailedError:
     return QueryFailedError(f"failed to publish {name}: {reason}")
 
 
-async def _reached(session: Session, name: ImageName, service: Call | None) -> ImageName:
-    """Return the name by which this machine reaches an image whose registry is a service."""
+async def _reached(session: Session, name: Reference, service: Description | None) -> Reference:
+    """Return the name by which the host reaches an image whose registry is a service."""
     if service is None:
         return name
-    host, _, port = name.host.partition(":")
-    backend = (await session.value(service, HostService)).backend(int(port or 80))
+    host, _, port = name.registry.partition(":")
+    backend = (await session.value(service, HostService)).backend(int(port or _HTTP_PORT))
     if host != "localhost":
-        what = f"registryService with the address {name.host!r} instead of localhost and the service's port"
+        what = f"registryService with the address {name.registry!r} instead of localhost and the service's port"
         raise NotServedError(what)
-    return replace(name, host=backend)
+    return replace(name, registry=backend)
 
 
-def _moved(auths: dict[str, tuple[str, str]], name: ImageName, reached: ImageName) -> dict[str, tuple[str, str]]:
-    """Return credentials for one registry as those of the one that is asked in its place."""
-    if name.host == reached.host:
-        return auths
+def _moved(logins: Logins, name: Reference, reached: Reference) -> Logins:
+    """Return the logins with those for one registry made valid for the one that is reached instead."""
+    if name.registry == reached.registry:
+        return logins
     return {
-        (reached.host + key.removeprefix(name.host) if key.split("/")[0] == name.host else key): pair
-        for key, pair in auths.items()
+        (reached.registry + key.removeprefix(name.registry) if key.split("/")[0] == name.registry else key): pair
+        for key, pair in logins.items()
     }
 
 
-def _check_media_types(field: str, media_types: str) -> None:
-    if media_types != _OCI:
-        what = f"{field}(mediaTypes: {media_types})"
-        raise NotServedError(what)
-
-
-async def _packed(session: Session, state: ContainerState, target: Path) -> Path:
-    image = await assemble(session, state)
-
-    def pack() -> None:
-        with tarfile.open(target, "w") as archive:
-            for path in sorted(image.layout.rglob("*")):
-                archive.add(path, path.relative_to(image.layout).as_posix(), recursive=False, filter=_undated)
-
-    await to_thread.run_sync(pack)
-    return target
+def _pack(layout: Path, target: Path) -> None:
+    with tarfile.open(target, "w") as archive:
+        for path in sorted(layout.rglob("*")):
+            archive.add(path, path.relative_to(layout).as_posix(), recursive=False, filter=_undated)
 
 
 def _undated(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -176,12 +151,3 @@ def _undated(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uname = member.gname = ""
     member.mode = 0o755 if member.isdir() else 0o644
     return member
-
-
-def _is_layout(archive: Path) -> bool:
-    try:
-        with tarfile.open(archive) as opened:
-            return any(member.name.removeprefix("./") == "oci-layout" for member in opened)
-    except tarfile.TarError as e:
-        msg = f"{archive.name!r} is no image: {e}"
-        raise QueryFailedError(msg) from e

@@ -1,4 +1,4 @@
-"""Calls of buildah: bounded in number and time, on the engine's own store, with messages that say what is wrong."""
+"""Calls buildah and skopeo on the engine's own store, limited in number and time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ import anyio
 
 from ci.engine.errors import QueryFailedError
 from ci.engine.store.overlay import container_layers, detach
+from ci.engine.store.session_folders import SessionFolders
 from ci.engine.store.storage import Storage
-from ci.engine.store.workspace import Workspace
 from ci.system.processes import Completed, LineSink, run_process
 
 DATE = "1000000000"
-"""Seconds since the epoch that every layer is dated, so that equal inputs give equal digests."""
+"""The date of every layer, in seconds since the epoch, so that equal inputs give equal digests."""
+
+COMMAND_SECONDS = 2 * 3600.0
+"""How long a build or a command in a container may take."""
+
+TRANSFER_SECONDS = 3600.0
+"""How long a transfer of an image may take, between registries, the store and the disk."""
 
 _SHORT = 120.0
-_LONG = 3600.0
 _INTERNAL = re.compile(r"\s*&imagebuilder\.Step\{.*\}")
 _NOISE = re.compile(r"^(Error:|time=\"[^\"]*\" level=\w+ msg=)\s*")
 
@@ -34,11 +39,11 @@ class Buildah:
     """The driver of one session.
 
     Attributes:
-        workspace: The session's folders.
+        folders: The session's directories.
         storage: The store.
     """
 
-    workspace: Workspace
+    folders: SessionFolders
     storage: Storage
     _limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(max(2, os.cpu_count() or 1)))
 
@@ -52,21 +57,21 @@ class Buildah:
         on_stderr: LineSink | None = None,
         program: str = "buildah",
     ) -> Completed:
-        """Run it with these arguments; its exit status is for the caller to judge.
+        """Run buildah with these arguments; a non-zero exit status is for the caller to judge.
 
         Args:
-            arguments: What follows the program's name.
-            time_limit: Seconds it may take.
+            arguments: The arguments of the program.
+            time_limit: Seconds after which it is stopped.
             environment: Its environment; that of the store, without credentials, when None.
-            stdin: What it reads.
-            on_stdout: Told each line as it comes.
-            on_stderr: The same of standard error.
+            stdin: Its standard input.
+            on_stdout: Called with each line of standard output.
+            on_stderr: Called with each line of standard error.
             program: `buildah` or `skopeo`.
 
         Raises:
-            QueryFailedError: It is not installed, or took too long.
+            QueryFailedError: It is not installed, or was stopped.
         """
-        # A killed engine takes its builders with it: they end cleanly when their parent goes.
+        # If the engine is killed, its builders receive SIGTERM and end cleanly.
         guard = [] if shutil.which("setpriv") is None else ["setpriv", "--pdeathsig", "TERM", "--"]
         async with self._limit:
             try:
@@ -74,23 +79,23 @@ class Buildah:
                     [*guard, program, *arguments],
                     time_limit=time_limit,
                     env=self.storage.environment() if environment is None else environment,
-                    cwd=self.workspace.own,
+                    cwd=self.folders.own,
                     stdin=stdin,
                     on_stdout=on_stdout,
                     on_stderr=on_stderr,
                 )
             except FileNotFoundError as e:
-                msg = f"{program} is not installed, and the embedded engine builds with it"
-                raise QueryFailedError(msg, hint="`make setup` installs it; a Dagger engine needs none of it.") from e
+                msg = f"{program} is not installed, and the embedded engine requires it"
+                raise QueryFailedError(msg, hint="`make setup` installs it; a Dagger engine does not need it.") from e
             except TimeoutError as e:
                 msg = f"{program} {arguments[0]} took longer than {time_limit:.0f} s and was stopped"
                 raise QueryFailedError(msg) from e
 
     async def ask(self, *arguments: str | os.PathLike[str], time_limit: float = _SHORT, **more: Any) -> str:  # noqa: ANN401 - the options of `call`
-        """Run it and return what it wrote.
+        """Run buildah and return its standard output.
 
         Raises:
-            QueryFailedError: It failed; the message is the essence of its own.
+            QueryFailedError: It failed; the message contains the reason.
         """
         done = await self.call(*arguments, time_limit=time_limit, **more)
         if done.exit_code != 0:
@@ -99,12 +104,12 @@ class Buildah:
 
     @asynccontextmanager
     async def container(self, image: str | None) -> AsyncIterator[str]:
-        """Give the name of a working container made of an image, removed when the block ends.
+        """Provide the name of a working container of an image while the block runs.
 
         Args:
-            image: The image's id in the store; an empty file system when None.
+            image: The image's id in the store; None for an empty file system.
         """
-        name = self.workspace.unique("c")
+        name = self.folders.unique("c")
         try:
             await self.ask("from", "--pull-never", "--name", name, image or "scratch")
             yield name
@@ -114,7 +119,7 @@ class Buildah:
 
     @asynccontextmanager
     async def root(self, container: str) -> AsyncIterator[Path]:
-        """Give the folder where a working container's file system is mounted while the block runs."""
+        """Provide the directory where a working container is mounted while the block runs."""
         folder = await self.ask("mount", container)
         try:
             yield Path(folder)
@@ -123,24 +128,24 @@ class Buildah:
                 await self._unmount(container)
 
     async def remove(self, container: str) -> bool:
-        """Unmount and remove a working container; what was written in it goes first where the disk is full.
+        """Unmount and remove a working container; on a full disk, what was written in it is removed first.
 
         Returns:
-            Whether it is gone. One that cannot be unmounted stays in the records, for the next session to remove.
+            Whether it is removed. If it cannot be unmounted, it stays for the next session to remove.
         """
         layer = container_layers(self.storage).get(container)
         if layer is not None:
             if layer.is_mounted() and not await self._unmount(container):
                 return False
             if not layer.has_room():
-                # `rm` would drop the container's record and fail on the layer's, which nothing removes then.
+                # `rm` would remove the container's record, fail on the layer's, and leave it for good.
                 await layer.empty()
         return (await self.call("rm", container)).exit_code == 0
 
     async def _unmount(self, container: str) -> bool:
-        """Unmount a working container that is about to be removed; tell whether it is mounted nowhere.
+        """Unmount a working container before its removal, and return whether it is unmounted.
 
-        On a full disk buildah fails to note that it unmounted, or fails before it does.
+        On a full disk buildah fails to record that it unmounted, or fails before it does.
         """
         layer = container_layers(self.storage).get(container)
         done = await self.call("umount", container)
@@ -155,44 +160,39 @@ class Buildah:
         return detached and not layer.is_mounted()
 
     async def commit(self, container: str) -> str:
-        """Keep a working container's file system as an image and return its id."""
-        with self.workspace.scratch() as folder:
+        """Commit a working container to an image and return the image's id."""
+        with self.folders.scratch() as folder:
             id_file = folder / "id"
             await self.ask(
                 "commit", "--quiet", "--format", "docker", "--timestamp", DATE, "--identity-label=false",
-                "--iidfile", id_file, container, time_limit=_LONG,
+                "--iidfile", id_file, container, time_limit=TRANSFER_SECONDS,
             )  # fmt: skip
             return id_file.read_text(encoding="ascii").strip().removeprefix("sha256:")
 
     async def pull(self, address: str, environment: Mapping[str, str]) -> str:
-        """Fetch an image, or find that it is here already, and return its id."""
+        """Pull an image, unless the store has its current version, and return its id."""
         return await self.ask(
             "pull", "--quiet", "--policy", "always", "--signature-policy", self.storage.policy,
-            f"docker://{address}", time_limit=_LONG, environment=environment,
+            f"docker://{address}", time_limit=TRANSFER_SECONDS, environment=environment,
         )  # fmt: skip
 
     async def inspect(self, image: str) -> Mapping[str, Any]:
-        """Return an image's configuration in Docker's form, which knows more than the OCI's.
+        """Return an image's configuration in Docker's form, which contains more than the OCI's.
 
         Raises:
-            QueryFailedError: There is no such image.
+            QueryFailedError: The store has no such image.
         """
         found: dict[str, Any] = json.loads(await self.ask("inspect", "--type", "image", image))
         return found
 
-    async def has(self, image: str) -> bool:
-        """Tell whether the store holds an image with this id."""
-        done = await self.call("inspect", "--type", "image", "--format", "{{.FromImageID}}", image)
-        return done.exit_code == 0
-
 
 def essence(stderr: str) -> str:
-    """Return what matters of a failed program's messages: the last one, without dates and prefixes."""
+    """Return the last message of a failed program, without dates and prefixes."""
     before, panicked, trace = stderr.partition("\npanic: ")
     lines = [line.strip() for line in before.splitlines() if line.strip()]
     if panicked:
-        # buildah 1.28 does so on a full disk; what it said before says more than its stack.
-        said = lines[-1] if lines else "nothing before"
+        # buildah 1.28 does so on a full disk; its last message says more than the stack.
+        said = lines[-1] if lines else "no message"
         return f"the builder crashed ({trace.partition(chr(10))[0]}) after: {said}"
     if not lines:
         return ""

@@ -1,4 +1,4 @@
-"""Removal of what builds leave behind when they, or their whole session, are stopped."""
+"""Removes what builds and sessions leave behind when they are stopped."""
 
 from __future__ import annotations
 
@@ -11,37 +11,44 @@ from ci.engine.errors import QueryFailedError
 from ci.engine.store.buildah import Buildah, essence
 from ci.engine.store.isolation import stop_containers
 from ci.engine.store.overlay import detach_strays, mounts_below
-from ci.engine.store.workspace import dead_sessions, live_sessions, private_folder, remove_session
+from ci.engine.store.session_folders import dead_sessions, live_sessions, private_folder, remove_session
 from ci.system.locks import try_lock
+
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+_VANISHED = re.compile(r"container not known|no such file or directory")
+_WAY_OUT = (
+    "It must run as root on a file system that supports overlay (ext4, xfs): set XDG_CACHE_HOME to a directory on one, "
+    "or use a Dagger engine."
+)
 
 
 async def sweep(buildah: Buildah, *, ending: bool = False) -> None:
-    """Stop and remove what no living session uses any more.
+    """Stop and remove what no running session uses.
 
-    A session's own working containers begin with its name. Those that `buildah build` makes have names of its own
-    choosing; they can be told to be dead only when no build runs at all, which a lock says.
+    The names of a session's own working containers begin with the session's name. `buildah build` chooses names of
+    its own; those containers are unused only if no build runs, which a lock tells.
 
     Args:
         buildah: The session's builder.
-        ending: The session itself is ending, so its own things go too.
+        ending: Whether the session ends, so that its own containers are removed too.
 
     Raises:
-        QueryFailedError: The store cannot be used at all.
+        QueryFailedError: The store cannot be used.
     """
-    workspace = buildah.workspace
-    dead = [own for own in dead_sessions(workspace.shared) if own != workspace.own]
+    folders = buildah.folders
+    dead = [own for own in dead_sessions(folders.shared) if own != folders.own]
     for own in dead:
         private = private_folder(own)
         if private is not None:
             await stop_containers(private / "runc")
     if ending:
-        await stop_containers(workspace.private / "runc")
+        await stop_containers(folders.private / "runc")
     with try_lock(buildah.storage.builds_lock) as no_builds:
-        # Looked at first: what a session mounts that begins after this is not among them.
+        # Read first, so that what a new session mounts is not among them.
         mounted = mounts_below(buildah.storage.graph)
-        alive = live_sessions(workspace.shared) - ({workspace.name} if ending else set())
+        alive = live_sessions(folders.shared) - ({folders.name} if ending else set())
         await _remove_containers(buildah, alive, no_builds=no_builds)
-        if no_builds and alive <= {workspace.name}:
+        if no_builds and alive <= {folders.name}:
             await detach_strays(buildah.storage, mounted)
     for own in dead:
         remove_session(own)
@@ -56,7 +63,7 @@ async def _remove_containers(buildah: Buildah, alive: set[str], *, no_builds: bo
 
 
 async def _listed(buildah: Buildah) -> list[dict[str, str]]:
-    """List the working containers, again where another session removes one of them in the middle of it.
+    """List the working containers; tried again if another session removes one meanwhile.
 
     Raises:
         QueryFailedError: The store cannot be used.
@@ -68,13 +75,5 @@ async def _listed(buildah: Buildah) -> list[dict[str, str]]:
         if pause is None or not _VANISHED.search(listed.stderr):
             break
         await anyio.sleep(pause)
-    msg = f"the embedded engine cannot use overlay storage in {buildah.workspace.shared}: {essence(listed.stderr)}"
+    msg = f"the embedded engine cannot use overlay storage in {buildah.folders.shared}: {essence(listed.stderr)}"
     raise QueryFailedError(msg, hint=_WAY_OUT)
-
-
-_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
-_VANISHED = re.compile(r"container not known|no such file or directory")
-_WAY_OUT = (
-    "It has to run as root on a file system that overlay can stand on (ext4, xfs): choose one by XDG_CACHE_HOME, "
-    "or use a Dagger engine."
-)

@@ -1,30 +1,24 @@
-"""Running one command in a container: what it sees, what it writes, and what is kept of it."""
+"""Runs commands in containers: one command, whose changes become an image, or a shell on a terminal."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import shlex
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+import subprocess
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import anyio
+from anyio import to_thread
 
 from ci.engine.errors import ExecFailedError, QueryFailedError
-from ci.engine.protocol.secrets import SecretValue
-from ci.engine.protocol.session import Session, Step
-from ci.engine.store.buildah import essence
-from ci.engine.store.container_roots import Stubs, make_folder
-from ci.engine.store.containers import ContainerState, ExecResult, Mount, MountKind
-from ci.engine.store.mounts import Mounted, attach
-from ci.engine.store.oci_images import read_config
+from ci.engine.store.buildah import COMMAND_SECONDS, Buildah, essence
+from ci.engine.store.containers import ContainerState, ExecResult
+from ci.engine.store.isolation import Runner
+from ci.engine.store.rooted_paths import resolve_below
+from ci.system.processes import LineSink
 
-_LONG = 2 * 3600.0
 _FULL = "no space left on device"
-_ENVIRONMENT_FILE = "/run/.secret-environment"
 _TRAILER = re.compile(
     r"(?:subprocess exited (?:with status \d+|on \w+)\n)*Error: (?:while running runtime: )?exit status (\d+)\s*$"
 )
@@ -33,222 +27,113 @@ _NOT_STARTED = re.compile(
     r"(?P<why>[^\"\n]*(?:not found|no such file|permission denied)[^\"\n]*?)(?=\"|process|\n|$)",
     re.IGNORECASE,
 )
+_PERMISSION_DENIED = 126
+_NOT_FOUND = 127
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command for a container.
+async def run_command(
+    buildah: Buildah,
+    runner: Runner,
+    state: ContainerState,
+    args: Sequence[str],
+    *,
+    on_line: LineSink,
+    scrub: Callable[[str], str],
+) -> ContainerState:
+    """Run a command in a container and return the container after it.
 
-    Attributes:
+    Args:
+        buildah: The builder.
+        runner: What isolates the command.
+        state: The container.
         args: The program and its arguments.
-        stdin: What it reads.
-        expect: `SUCCESS`, `FAILURE` or `ANY`.
-    """
-
-    args: tuple[str, ...]
-    stdin: str = ""
-    expect: str = "SUCCESS"
-
-    def accepts(self, exit_code: int) -> bool:
-        """Tell whether it may end so."""
-        return self.expect == "ANY" or (exit_code == 0) == (self.expect == "SUCCESS")
-
-
-class _Note(BaseModel):
-    """What is kept of a command: the image after it, by its id, and what it gave."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    image: str = Field(pattern=r"\A[0-9a-f]{64}\z")
-    stdout: str
-    stderr: str
-    combined: str
-    exit_code: int
-
-    def result(self) -> ExecResult:
-        return ExecResult(self.stdout, self.stderr, self.combined, self.exit_code)
-
-
-async def execute(session: Session, state: ContainerState, command: Command) -> ContainerState:
-    """Run a command and return the container after it.
-
-    What it gave before, in this session or another, is taken again when all that it can see is the same. That is not
-    so where it has secrets, or directories that it may change.
+        on_line: Called with each line of output.
+        scrub: Masks secrets.
 
     Raises:
-        ExecFailedError: It ended otherwise than it had to.
+        ExecFailedError: The command failed.
         QueryFailedError: It could not be started.
     """
-    note = session.workspace.shared / "execs" / f"{_key(state, command)}.json"
-    keeps = not state.secret_env and all(_is_kept(mount) for mount in state.mounts)
-    async with session.step(f"run {shlex.join(command.args)}") as step:
-        kept = await _recall(session, state, note) if keeps else None
-        if kept is not None:
-            step.cached = True
-            return kept
-        after = await _run(session, state, command, step)
-    if keeps and after.last_exec is not None:
-        note.parent.mkdir(exist_ok=True)
-        with session.workspace.scratch() as folder:
-            draft = folder / "note"
-            draft.write_text(json.dumps({"image": after.image, **asdict(after.last_exec)}), encoding="utf-8")
-            draft.replace(note)
-    return after
 
-
-async def _recall(session: Session, state: ContainerState, note: Path) -> ContainerState | None:
-    try:
-        kept = _Note.model_validate_json(note.read_bytes())
-    except (OSError, ValidationError):
-        return None
-    if not await session.buildah.has(kept.image):
-        return None
-    return replace(state, image=kept.image, image_ref="", last_exec=kept.result())
-
-
-@dataclass
-class _Output:
-    step: Step
-    combined: list[str] = field(default_factory=list)
-
-    def take(self, line: str) -> None:
-        self.combined.append(f"{line}\n")
-        self.step.line(line)
-
-    def take_error(self, line: str) -> None:
+    def take_error(line: str) -> None:
         if not _TRAILER.search(line) and not line.startswith("subprocess exited "):
-            self.take(line)
+            on_line(line)
 
-
-async def _run(session: Session, state: ContainerState, command: Command, step: Step) -> ContainerState:
-    runner = await session.runner()
-    buildah = session.buildah
-    output = _Output(step)
-    async with AsyncExitStack() as stack:
-        name = await stack.enter_async_context(buildah.container(state.image))
-        root = await stack.enter_async_context(buildah.root(name))
-        mounts = [*state.mounts]
-        args = list(command.args)
-        if state.secret_env:
-            mounts.append(Mount(_ENVIRONMENT_FILE, MountKind.SECRET, mode=0o444))
-            args = ["/bin/sh", "-c", '. "$0"; exec "$@"', _ENVIRONMENT_FILE, *args]
-        stubs = await Stubs.note(root, [mount.path for mount in mounts])
-        await make_folder(root, state.config.workdir or "/")
-        mounted = [
-            await attach(session, stack, root, mount, content=await _environment_file(session, state))
-            for mount in mounts
-        ]
+    async with _working_container(buildah, state) as (name, options):
         done = await buildah.call(
-            "run", "--terminal=false", *runner.arguments, *await options_for(session, state, name),
-            *(option for each in mounted for option in each.options), name, "--", *args,
-            time_limit=_LONG, environment=buildah.storage.environment(temporary=session.workspace.private),
-            stdin=command.stdin.encode(),
-            on_stdout=output.take, on_stderr=output.take_error,
+            "run", "--terminal=false", *runner.arguments, *options, name, "--", *args,
+            time_limit=COMMAND_SECONDS, environment=buildah.storage.environment(temporary=buildah.folders.private),
+            stdin=b"", on_stdout=on_line, on_stderr=take_error,
         )  # fmt: skip
         exit_code, stderr = _outcome(done.exit_code, done.stderr)
-        scrub = session.secrets.scrub
-        result = ExecResult(scrub(done.stdout), scrub(stderr), scrub("".join(output.combined)), exit_code)
-        if not command.accepts(exit_code):
-            shown = [scrub(part) for part in command.args]
-            raise ExecFailedError(shown, exit_code, stdout=result.stdout, stderr=result.stderr)
-        await stubs.remove()
-        changed = await _changed(session, state, mounted)
+        result = ExecResult(scrub(done.stdout), scrub(stderr))
+        if exit_code != 0:
+            raise ExecFailedError([scrub(arg) for arg in args], exit_code, stdout=result.stdout, stderr=result.stderr)
         image = await buildah.commit(name)
-    return replace(state, image=image, image_ref="", mounts=changed, last_exec=result)
+    return replace(state, image=image, last_exec=result)
 
 
-async def options_for(session: Session, state: ContainerState, name: str) -> list[str]:
-    """Return the options by which a command gets the container's own variables, user and folder, and no others."""
-    options = ["--user", state.config.user or "0", "--workingdir", state.config.workdir or "/"]
-    for variable, value in state.config.env.items():
+async def run_terminal(
+    buildah: Buildah, runner: Runner, state: ContainerState, args: Sequence[str], terminal: int
+) -> None:
+    """Run a command on a terminal until it ends.
+
+    Args:
+        buildah: The builder.
+        runner: What isolates the command.
+        state: The container.
+        args: The program and its arguments.
+        terminal: The file descriptor of the terminal.
+    """
+    async with _working_container(buildah, state) as (name, options):
+        # Not `run_process`: the command needs the terminal itself, and has no time limit.
+        process = await anyio.open_process(
+            ["buildah", "run", "--terminal=true", *runner.arguments, *options, name, "--", *args],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=subprocess.STDOUT,
+            # A short path: it is the directory of the terminal's socket, whose path is limited to 108 bytes.
+            env=buildah.storage.environment(temporary=buildah.folders.private),
+            cwd=buildah.folders.own,
+        )
+        try:
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            with anyio.CancelScope(shield=True):
+                await process.wait()
+                await process.aclose()
+
+
+@asynccontextmanager
+async def _working_container(buildah: Buildah, state: ContainerState) -> AsyncIterator[tuple[str, list[str]]]:
+    """Provide the name of a mounted working container, and the options for the user, directory and variables."""
+    config = state.config
+    workdir = config.workdir or "/"
+    options = ["--user", config.user or "0", "--workingdir", workdir]
+    for variable, value in config.env.items():
         options += ["--env", f"{variable}={value}"]
-    if state.image is not None:
-        given = (await read_config(session, state.image)).env
-        unset = [f"{variable}-" for variable in given if variable not in state.config.env]
-        if unset:
-            await session.buildah.ask("config", *(part for each in unset for part in ("--env", each)), name)
-    return options
-
-
-async def _environment_file(session: Session, state: ContainerState) -> str:
-    lines = []
-    for variable, call in state.secret_env.items():
-        secret = await session.value(call, SecretValue)
-        lines.append(f"export {variable}={shlex.quote(secret.plaintext)}\n")
-    return "".join(lines)
+    async with buildah.container(state.image) as name, buildah.root(name) as root:
+        await to_thread.run_sync(lambda: resolve_below(root, workdir).mkdir(parents=True, exist_ok=True))
+        yield name, options
 
 
 def _outcome(exit_code: int, stderr: str) -> tuple[int, str]:
-    """Tell how a command ended from how buildah ended.
+    """Return the exit code and the standard error of a command, from those of buildah.
 
     Raises:
-        QueryFailedError: It never started, and not for its own reasons.
+        QueryFailedError: The command was not started, and it is not the command's fault.
     """
     if exit_code == 0:
         return 0, stderr
     if found := _NOT_STARTED.search(stderr):
-        why = found["why"]
-        return (126 if "permission" in why.lower() else 127), f'exec: "{found["program"]}": {why}\n'
+        code = _PERMISSION_DENIED if "permission" in found["why"].lower() else _NOT_FOUND
+        return code, f'exec: "{found["program"]}": {found["why"]}\n'
     trailer = _TRAILER.search(stderr)
-    if trailer is None and _FULL in stderr.lower():
+    if trailer is not None:
+        return int(trailer[1]), stderr[: trailer.start()]
+    if _FULL in stderr.lower():
         msg = f"{_FULL}: {essence(stderr)}"
-        raise QueryFailedError(msg, hint="Free some, or name a cache folder with more room by XDG_CACHE_HOME.")
-    if trailer is None:
-        raise QueryFailedError(essence(stderr) or f"buildah run failed: exit code {exit_code}")
-    return int(trailer[1]), stderr[: trailer.start()]
-
-
-async def _changed(session: Session, state: ContainerState, mounted: Sequence[Mounted]) -> tuple[Mount, ...]:
-    """Return the mounts with what the command made of them."""
-    changed = []
-    for mount, each in zip(state.mounts, mounted, strict=False):
-        if each.writable is None:
-            changed.append(mount)
-        else:
-            changed.append(replace(mount, snapshot=await session.snapshots.capture(each.writable)))
-    return tuple(changed)
-
-
-def _is_kept(mount: Mount) -> bool:
-    match mount.kind:
-        case MountKind.DIRECTORY | MountKind.FILE:
-            return mount.read_only
-        case MountKind.SECRET:
-            return False
-        case MountKind.CACHE | MountKind.TEMPORARY:
-            return True
-
-
-def _key(state: ContainerState, command: Command) -> str:
-    seen = [
-        state.image,
-        dict(state.config.env),
-        state.config.user,
-        state.config.workdir,
-        [_seen(mount) for mount in state.mounts],
-        command.args,
-        command.stdin,
-        command.expect,
-    ]
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
-
-
-def _seen(mount: Mount) -> list[object]:
-    content = mount.snapshot.digest if mount.snapshot else mount.cache
-    return [mount.path, mount.kind, content, mount.read_only, mount.size]
-
-
-def default_command(state: ContainerState, args: Sequence[str], *, use_entrypoint: bool) -> tuple[str, ...]:
-    """Return what is run: the arguments, or the default ones where there are none, behind the entrypoint if asked.
-
-    Raises:
-        QueryFailedError: Nothing is left to run.
-    """
-    entrypoint = state.config.entrypoint or ()
-    command = (*entrypoint, *args) if use_entrypoint and args else tuple(args)
-    if not args:
-        command = (*entrypoint, *(state.config.command or ()))
-    if not command:
-        msg = "no command has been set"
-        raise QueryFailedError(msg)
-    return command
+        raise QueryFailedError(msg, hint="Free some space, or set XDG_CACHE_HOME to a directory with more.")
+    raise QueryFailedError(essence(stderr) or f"buildah run failed: exit code {exit_code}")

@@ -1,4 +1,4 @@
-"""Runs git with nobody's configuration, and never for longer than it is allowed."""
+"""Runs git without the user's and the system's configuration, for a limited time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ci.engine.errors import GitError
 from ci.system.processes import Completed, run_process
-from pipeline.rules.errors import CheckoutError
 
 _SETTINGS = {
     "core.attributesFile": "/dev/null",
@@ -23,20 +23,16 @@ _SETTINGS = {
 }
 
 
-class GitError(CheckoutError):
-    """Git cannot say what was asked, or there is no such ref."""
-
-
 async def run_git(
     arguments: Sequence[str], *, cwd: Path, time_limit: float, env: Mapping[str, str] | None = None
 ) -> Completed:
-    """Run git; neither the user's nor the system's configuration reaches it, and it never asks anything.
+    """Run git without the user's and the system's configuration; it never prompts.
 
     Args:
-        arguments: What follows `git`.
+        arguments: The arguments of `git`.
         cwd: Where it runs; the repository there is trusted whoever owns it.
         time_limit: Seconds after which it is stopped.
-        env: Variables besides PATH and those that keep git to itself.
+        env: Variables in addition to PATH and those that isolate git.
 
     Returns:
         How it ended; a non-zero exit status is for the caller to judge.
@@ -50,14 +46,16 @@ async def run_git(
         )
     except FileNotFoundError as e:
         msg = f"git could not be started in {os.fspath(cwd)!r}"
-        raise GitError(msg, hint="Install git; see that the folder is there.") from e
+        raise GitError(msg, hint="Install git, and check that the directory exists.") from e
     except TimeoutError as e:
         msg = f"git did not answer within {time_limit:g} seconds in {os.fspath(cwd)!r}"
-        raise GitError(msg, hint="See whether the disk is slow, or another git holds the repository.") from e
+        raise GitError(
+            msg, hint="Check whether the disk is slow, or another git process has locked the repository."
+        ) from e
 
 
 def complaint(done: Completed) -> str:
-    """Say in one line what git said of its failure."""
+    """Return in one line why git failed."""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     told = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
     return "; ".join(line.partition(": ")[2] or line for line in told) or f"exit status {done.exit_code}"

@@ -1,4 +1,4 @@
-"""How commands in containers are kept apart from the machine: by runc where it really works, else by chroot."""
+"""How commands in containers are isolated from the host: by runc if it works, else by chroot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIMIT = 30.0
 
 
 class Isolation(StrEnum):
-    """The kinds, by the names that buildah gives them."""
+    """The kinds of isolation, by buildah's names."""
 
     RUNC = "oci"
     CHROOT = "chroot"
@@ -34,9 +34,9 @@ class Runner:
     """What runs commands in containers.
 
     Attributes:
-        isolation: The kind that works here.
-        runtime_root: Where runc notes this session's containers.
-        reason: Why it is not runc; empty where it is.
+        isolation: The kind of isolation.
+        runtime_root: The directory of runc's state of this session's containers.
+        reason: Why it is not runc; empty if it is.
     """
 
     isolation: Isolation
@@ -45,7 +45,7 @@ class Runner:
 
     @property
     def arguments(self) -> list[str]:
-        """The arguments of `buildah run` and `buildah build` that choose it. The network is the host's own."""
+        """The arguments of `buildah run` and `buildah build` that select it. The network is the host's."""
         common = ["--isolation", self.isolation, "--network", "host"]
         if self.isolation is Isolation.CHROOT:
             return common
@@ -53,19 +53,19 @@ class Runner:
 
     @property
     def notice(self) -> str:
-        """One line for a person."""
+        """One line for the user."""
         if self.isolation is Isolation.RUNC:
             return "commands run in runc containers on the host's network"
-        return f"commands run in a chroot, which isolates next to nothing: {self.reason}"
+        return f"commands run in a chroot, with hardly any isolation: {self.reason}"
 
 
 async def choose_runner(buildah: Buildah) -> Runner:
-    """Find out what works on this machine; the finding is kept until its next start or another buildah.
+    """Find out what works on this host; the result is kept until the next boot or another version of buildah.
 
     Raises:
         QueryFailedError: Nothing works; the message says why.
     """
-    root = buildah.workspace.private / "runc"
+    root = buildah.folders.private / "runc"
     note = buildah.storage.run / "isolation.json"
     stamp = {"boot": boot_id(), "buildah": await buildah.ask("--version")}
     kept = _read(note)
@@ -73,14 +73,14 @@ async def choose_runner(buildah: Buildah) -> Runner:
         return Runner(Isolation(kept["isolation"]), root, kept["reason"])
     runner = await _probe(buildah, root)
     finding = {"stamp": stamp, "isolation": runner.isolation, "reason": runner.reason}
-    draft = note.with_name(buildah.workspace.unique("isolation"))
+    draft = note.with_name(buildah.folders.unique("isolation"))
     draft.write_text(json.dumps(finding), encoding="utf-8")
     draft.replace(note)
     return runner
 
 
 async def stop_containers(runtime_root: Path) -> None:
-    """End whatever runc still runs of a session."""
+    """Stop the containers of a session that runc still runs."""
     if not runtime_root.is_dir():
         return
     for state in list(runtime_root.iterdir()):
@@ -90,9 +90,9 @@ async def stop_containers(runtime_root: Path) -> None:
 async def _probe(buildah: Buildah, root: Path) -> Runner:
     program = next((path for path in map(Path, _PROBES) if os.access(path, os.X_OK)), None)
     if program is None:
-        return Runner(Isolation.CHROOT, root, "no static program was found to try runc with")
+        return Runner(Isolation.CHROOT, root, "no static program was found to test runc with")
     reasons: list[str] = []
-    with buildah.workspace.scratch() as folder:
+    with buildah.folders.scratch() as folder:
         shutil.copy(program, folder / _NAME_OF_PROBE)
         async with buildah.container(None) as name:
             await buildah.ask("copy", "--quiet", name, folder / _NAME_OF_PROBE, f"/{_NAME_OF_PROBE}")
@@ -108,8 +108,8 @@ async def _probe(buildah: Buildah, root: Path) -> Runner:
                 if done.exit_code == 0 and done.stdout.strip():
                     return runner
                 reasons.append(f"{isolation.name.lower()}: {essence(done.stderr)}")
-    msg = f"no way to run commands in containers works here: {'; '.join(reasons)}"
-    raise QueryFailedError(msg, hint="The embedded engine needs root, or a Dagger engine can be used.")
+    msg = f"commands cannot run in containers on this host: {'; '.join(reasons)}"
+    raise QueryFailedError(msg, hint="Run the embedded engine as root, or use a Dagger engine.")
 
 
 def _read(note: Path) -> Mapping[str, Any]:

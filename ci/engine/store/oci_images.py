@@ -1,7 +1,7 @@
-"""From a container to an OCI image, byte for byte the same for the same inputs.
+"""Writes OCI images of containers, byte for byte the same for the same inputs.
 
-The layers come from the store as gzip blobs. Configuration and manifest are written here and not by buildah, which
-would add an empty layer for a label, date it, and name itself in it.
+The layers come from the store as gzip blobs. The configuration and the manifest are not written by buildah: it would
+add an empty layer for a label, date it, and add its own name.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ci.engine.protocol.session import Session
-from ci.engine.store.containers import ContainerState, ImageConfig, host_platform
-from ci.engine.store.dockerfiles import unsalted
+from ci.engine.store.buildah import TRANSFER_SECONDS, Buildah
+from ci.engine.store.buildah_dockerfiles import unsalted
+from ci.engine.store.containers import ContainerState, RunConfig
+from ci.engine.store.session_folders import SessionFolders
+from pipeline.rules.platforms import host_platform
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
@@ -25,7 +27,6 @@ _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _CREATED = "org.opencontainers.image.created"
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _EPOCH = "2001-09-09T01:46:40Z"
-_LONG = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class OciImage:
     """An image as an OCI layout on disk.
 
     Attributes:
-        layout: The layout's folder; its one image has no name.
+        layout: The directory of the layout; its one image has no name.
         digest: The manifest's digest, `sha256:…`.
     """
 
@@ -41,92 +42,99 @@ class OciImage:
     digest: str
 
 
-async def read_config(session: Session, image: str) -> ImageConfig:
-    """Return how an image of the store runs."""
-    return ImageConfig.read((await session.buildah.inspect(image))["Docker"].get("config") or {})
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """What the store has of an image.
+
+    Attributes:
+        content: Its configuration in Docker's form.
+        layers: The descriptors of its layers, whose blobs are in the engine's directory.
+    """
+
+    content: Mapping[str, Any] = field(default_factory=dict)
+    layers: Sequence[Mapping[str, Any]] = ()
 
 
-async def assemble(session: Session, state: ContainerState) -> OciImage:
-    """Make the image of a container, once a session for each image that comes out.
+async def read_config(buildah: Buildah, image: str) -> RunConfig:
+    """Return how containers of an image in the store run."""
+    return RunConfig.read((await buildah.inspect(image))["Docker"].get("config") or {})
+
+
+async def stored_image(buildah: Buildah, image: str) -> StoredImage:
+    """Read an image of the store and compress its layers, except those that were compressed before.
 
     Raises:
-        QueryFailedError: The store could not give the layers, for example because the disk is full.
+        QueryFailedError: The layers cannot be read, for example because the disk is full.
     """
-    base = await _base(session, state.image)
-    content = _config(state, base)
-    layers = await _layers(session, state.image, content["rootfs"]["diff_ids"])
-    config = _json(content)
+    content: Mapping[str, Any] = (await buildah.inspect(image))["Docker"]
+    layers = await _compressed_layers(buildah, image, (content.get("rootfs") or {}).get("diff_ids") or [])
+    return StoredImage(content, layers)
+
+
+def write_image(folders: SessionFolders, state: ContainerState, stored: StoredImage) -> OciImage:
+    """Write the image of a container as an OCI layout, unless the session has it already.
+
+    Args:
+        folders: The session's directories.
+        state: The container.
+        stored: The image that is its file system.
+    """
+    config = _json(_config(state, stored.content))
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
         "config": {"mediaType": _CONFIG, "digest": _digest(config), "size": len(config)},
-        "layers": layers,
+        "layers": list(stored.layers),
     }
     if state.annotations:
         manifest["annotations"] = dict(sorted(state.annotations.items()))
     written = _json(manifest)
-    layout = session.workspace.own / "images" / _digest(written).removeprefix("sha256:")
+    layout = folders.own / "images" / _digest(written).removeprefix("sha256:")
     if not (layout / "index.json").exists():
-        _write_layout(layout, session.workspace.shared / "blobs", manifest, written, config)
+        _write_layout(layout, folders.shared / "blobs", manifest, written, config)
     return OciImage(layout, _digest(written))
 
 
-async def _base(session: Session, image: str | None) -> Mapping[str, Any]:
-    if image is None:
-        return {}
-    found: Mapping[str, Any] = (await session.buildah.inspect(image))["Docker"]
-    return found
-
-
 def _config(state: ContainerState, base: Mapping[str, Any]) -> dict[str, Any]:
-    system, _, architecture = host_platform().partition("/")
+    host = host_platform()
     created = state.config.labels.get(_CREATED, "")
-    # Not `comment`: the builder puts the ids of its own intermediate images there.
+    # Not `comment`: the builder writes the ids of its own intermediate images there.
     history = [
         {key: entry[key] for key in ("created", "created_by", "empty_layer") if entry.get(key)}
         | ({"created_by": step} if step else {})
         for entry in base.get("history") or ()
         if (step := unsalted(entry.get("created_by") or "")) or not entry.get("empty_layer")
     ]
+    variant = base.get("variant") or ("" if base else host.variant)
     return {
         "created": created if _MOMENT.fullmatch(created) else _EPOCH,
-        "architecture": base.get("architecture") or architecture,
-        **({"variant": base["variant"]} if base.get("variant") else {}),
-        "os": base.get("os") or system,
+        "architecture": base.get("architecture") or host.architecture,
+        **({"variant": variant} if variant else {}),
+        "os": base.get("os") or host.system,
         "config": state.config.written(),
         "rootfs": {"type": "layers", "diff_ids": (base.get("rootfs") or {}).get("diff_ids") or []},
         "history": history,
     }
 
 
-async def _layers(session: Session, image: str | None, diff_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the descriptors of an image's layers, whose blobs are in the engine's folder after that."""
-    if image is None:
-        return []
-    found = await session.flights.do(f"layers {image}", lambda: _packed_layers(session, image, diff_ids))
-    if not isinstance(found, list):
-        raise TypeError
-    return found
+async def _compressed_layers(buildah: Buildah, image: str, diff_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the descriptors of an image's layers.
 
-
-async def _packed_layers(session: Session, image: str, diff_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Have the layers compressed that are not known yet.
-
-    skopeo leaves a layer alone whose blob is at the destination already. An empty file with an uncompressed layer's
-    name tells it so for those that were compressed before.
+    skopeo does not compress a layer whose blob exists at the destination. An empty file with the name of the
+    uncompressed layer stands for each that was compressed before.
     """
-    shared = session.workspace.shared
+    shared = buildah.folders.shared
     known = {diff_id: kept for diff_id in diff_ids if (kept := _known_layer(shared, diff_id))}
     if len(known) < len(set(diff_ids)):
-        with session.workspace.scratch() as folder:
+        with buildah.folders.scratch() as folder:
             blobs = folder / "blobs" / "sha256"
             blobs.mkdir(parents=True)
             for diff_id in known:
                 (blobs / diff_id.removeprefix("sha256:")).touch()
-            await session.buildah.ask(
-                "copy", "--quiet", "--policy", session.buildah.storage.policy, "--format", "oci",
-                "--dest-shared-blob-dir", blobs.parent, session.buildah.storage.image(image), f"oci:{folder}/image:x",
-                time_limit=_LONG, program="skopeo",
+            await buildah.ask(
+                "copy", "--quiet", "--policy", buildah.storage.policy, "--format", "oci",
+                "--dest-shared-blob-dir", blobs.parent, buildah.storage.image(image), f"oci:{folder}/image:x",
+                time_limit=TRANSFER_SECONDS, program="skopeo",
             )  # fmt: skip
             index = json.loads((folder / "image" / "index.json").read_text(encoding="utf-8"))
             manifest = json.loads((blobs / _hex(index["manifests"][0])).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The overlay mounts of a store: as the kernel lists them, whose they are, and how they go when buildah cannot."""
+"""The overlay mounts of a store: which there are, which container each belongs to, and how to unmount them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from ci.engine.store.snapshot_trees import remove_tree
 from ci.engine.store.storage import Storage
+from ci.engine.store.trees import remove_tree
 from ci.system.processes import run_process
 
 _LIMIT = 30.0
@@ -26,7 +26,7 @@ class Layer:
     """The layer that a working container writes to.
 
     Attributes:
-        folder: Its folder in the store, without links in its path.
+        folder: Its directory in the store, without links in its path.
     """
 
     folder: Path
@@ -37,11 +37,11 @@ class Layer:
         return self.folder / "merged"
 
     def is_mounted(self) -> bool:
-        """Tell whether it is mounted."""
+        """Return whether it is mounted."""
         return self.merged in mounts_below(self.folder)
 
     def has_room(self) -> bool:
-        """Tell whether the file system that it is on has room for the store's records."""
+        """Return whether its file system has space for the store's records."""
         try:
             found = os.statvfs(self.folder)
         except FileNotFoundError:
@@ -49,21 +49,21 @@ class Layer:
         return found.f_bavail * found.f_frsize >= _ROOM
 
     async def empty(self) -> None:
-        """Remove what was written to it, so that a full disk has room for the record of its removal."""
+        """Remove what was written to it, so that a full disk has space for the record of its removal."""
         await to_thread.run_sync(_remove, self.folder / "diff")
 
 
 def mounts_below(folder: Path) -> list[Path]:
-    """Return what is mounted below a folder, in the kernel's order; a place is there once for each mount on it."""
+    """Return the mount points below a directory, in the kernel's order, once for each mount."""
     folder = folder.resolve()
-    # proc(5): the mount point is field 5; spaces and the like stand in it as octal numbers.
+    # proc(5): the mount point is field 5, with spaces and the like as octal numbers.
     fields = (line.split(b" ")[4] for line in Path("/proc/self/mountinfo").read_bytes().splitlines())
     places = [Path(os.fsdecode(_ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), field))) for field in fields]
     return [place for place in places if place != folder and place.is_relative_to(folder)]
 
 
 async def detach(place: Path) -> bool:
-    """Unmount a place, whoever still uses it; tell whether nothing is mounted there any more."""
+    """Unmount a mount point even if it is in use, and return whether it is unmounted."""
     while place in mounts_below(place.parent):
         try:
             done = await run_process(["umount", "--lazy", place], time_limit=_LIMIT)
@@ -75,9 +75,9 @@ async def detach(place: Path) -> bool:
 
 
 def container_layers(storage: Storage) -> Mapping[str, Layer]:
-    """Return the layers of the working containers, by the ids and by the names of the containers."""
+    """Return the layers of the working containers by the ids and the names of the containers."""
     found: dict[str, Layer] = {}
-    # The storage library keeps containers in the first; newer ones keep those in the second that end with the boot.
+    # The storage library records containers in the first; newer versions record volatile ones in the second.
     for file in (_records(storage.graph) / "containers.json", _records(storage.run) / "volatile-containers.json"):
         try:
             records = json.loads(file.read_text(encoding="utf-8"))
@@ -90,18 +90,18 @@ def container_layers(storage: Storage) -> Mapping[str, Layer]:
 
 
 async def detach_strays(storage: Storage, mounted: list[Path]) -> None:
-    """Unmount the layers that are no working container's.
+    """Unmount the layers that belong to no working container.
 
     Args:
         storage: The store, which no other session uses.
-        mounted: What was mounted below its folder before that was made sure of.
+        mounted: The mount points below it, read before that was checked.
     """
     layers = storage.graph.resolve() / "overlay"
     owned = {layer.merged for layer in container_layers(storage).values()}
     for place in dict.fromkeys(mounted):
         if place.name == "merged" and place.parent.parent == layers and place not in owned:
             await detach(place)
-    # buildah mounts the folder of all layers on itself, and unmounts it with the last of them.
+    # buildah mounts the directory of all layers on itself, and unmounts it with the last of them.
     if not mounts_below(layers):
         await detach(layers)
 
@@ -111,5 +111,5 @@ def _records(folder: Path) -> Path:
 
 
 def _remove(folder: Path) -> None:
-    with suppress(OSError):  # what is left of it goes with the layer, if anything of that does
+    with suppress(OSError):  # what is left is removed with the layer
         remove_tree(folder)

@@ -1,4 +1,4 @@
-"""Include and exclude patterns, as Docker's `.dockerignore` and Dagger's host folders read them.
+"""Include and exclude patterns, as in Docker's `.dockerignore` and Dagger's host directories.
 
 The rules are those of moby's patternmatcher (`MatchesOrParentMatches`) and of the walk in tonistiigi/fsutil: `*`
 and `?` stop at `/`, `**` does not, `!` makes an exception, and the last pattern that matches a path or one of its
@@ -13,14 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from pipeline.rules.errors import UsageError
+from ci.engine.errors import PatternError
 
 _SPECIAL = frozenset("*?[\\")
 _ANY_FOLDERS = "(?:.*/)?"
-
-
-class PatternError(UsageError):
-    """A pattern cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +44,14 @@ class _Rule:
 
 @dataclass(frozen=True)
 class PatternMatcher:
-    """A list of patterns, where the last one that matches decides.
+    """A list of patterns, of which the last one that matches decides.
 
     Args:
-        patterns: Patterns relative to the folder that is walked; blank ones are skipped. A leading `/` or `./`
-            and a trailing `/` mean nothing.
+        patterns: Patterns relative to the top directory; blank ones are skipped. A leading `/` or `./` and a trailing
+            `/` have no meaning.
 
     Raises:
-        PatternError: A pattern is a lone `!`, or its brackets or escapes do not end; the message names it.
+        PatternError: A pattern is a lone `!`, or a bracket or an escape in it does not end; the message contains it.
     """
 
     patterns: Sequence[str]
@@ -66,13 +62,13 @@ class PatternMatcher:
         object.__setattr__(self, "_rules", tuple(_rules(self.patterns)))
 
     def matches(self, path: str) -> bool:
-        """Tell whether the patterns cover a path.
+        """Return whether the patterns cover a path.
 
         Args:
             path: Relative, `/`-separated.
 
         Returns:
-            What the last pattern that matches the path or one of its parents says; False where none does.
+            By the last pattern that matches the path or one of its parents; False if none does.
         """
         paths = list(accumulate(_segments(path), posixpath.join))
         for rule in reversed(self._rules):
@@ -81,7 +77,7 @@ class PatternMatcher:
         return False
 
     def matches_exactly(self, path: str) -> bool:
-        """Tell the same of the path alone: a match of a parent does not count. This is how Dagger globs."""
+        """Return whether they cover a path itself; a match of a parent does not count. This is how Dagger globs."""
         cleaned = "/".join(_segments(path))
         for rule in reversed(self._rules):
             if rule.regex.fullmatch(cleaned):
@@ -89,14 +85,14 @@ class PatternMatcher:
         return False
 
     def may_skip(self, directory: str) -> bool:
-        """Tell whether a walk may leave a folder out: it is covered, and no exception can match below it."""
+        """Return whether a walk may skip a directory: it is covered, and no exception can match below it."""
         segments = _segments(directory)
         if not segments or any(rule.exception and rule.may_match_below(segments) for rule in self._rules):
             return False
         return self.matches(directory)
 
     def may_contain(self, directory: str) -> bool:
-        """Tell whether anything in a folder could be covered, so that a walk has to enter it."""
+        """Return whether anything in a directory could be covered, so that a walk must enter it."""
         segments = _segments(directory)
         if not segments or any(not rule.exception and rule.may_match_below(segments) for rule in self._rules):
             return True
@@ -110,7 +106,7 @@ def read_ignore_file(text: str) -> list[str]:
         text: The file's text. Blank lines and lines that begin with `#` are left out.
 
     Returns:
-        Its patterns in order, each cleaned: no blanks around it, no leading `/`. A lone `!` stays, for
+        Its patterns in order, without blanks around them and without a leading `/`. A lone `!` is kept, for
         `PatternMatcher` to refuse.
     """
     patterns = []
@@ -144,8 +140,8 @@ def _rules(patterns: Sequence[str]) -> Iterator[_Rule]:
         if exception:
             text = text[1:].strip()
             if not text:
-                msg = f"the pattern {pattern!r} is an exception of nothing"
-                raise PatternError(msg, hint="Write what it lets through behind the `!`.")
+                msg = f"invalid pattern {pattern!r}: nothing follows the `!`"
+                raise PatternError(msg)
             text = _clean(text)
         segments = text.split("/")
         fixed: list[str] = []
@@ -156,16 +152,16 @@ def _rules(patterns: Sequence[str]) -> Iterator[_Rule]:
         try:
             regex = re.compile(_translate(text), re.DOTALL)
         except (ValueError, re.error) as e:
-            msg = f"the pattern {pattern!r} cannot be read: {e}"
+            msg = f"invalid pattern {pattern!r}: {e}"
             raise PatternError(msg) from e
         yield _Rule(exception, regex, tuple(fixed), len(fixed) < len(segments))
 
 
 def _translate(pattern: str) -> str:
-    """Write a cleaned pattern as a regular expression for whole paths; ValueError says what is wrong."""
+    """Return a cleaned pattern as a regular expression for whole paths; ValueError says what is wrong."""
     rest = pattern[2:]
     if pattern.startswith("**") and not rest.startswith("/") and _SPECIAL.isdisjoint(rest):
-        return ".*" + re.escape(rest)  # `**.rb` is the end of a path, where `**r?` begins at a segment
+        return ".*" + re.escape(rest)  # `**.rb` is the end of a path; `**r?` begins at a segment
     parts: list[str] = []
     at = 0
     while at < len(pattern):
@@ -193,7 +189,7 @@ def _translate(pattern: str) -> str:
 
 
 def _translate_class(pattern: str, at: int) -> tuple[str, int]:
-    """Translate `[…]`, whose inside begins at `at`; return the text and where it ends."""
+    """Translate `[…]`, whose content begins at `at`; return the text and where it ends."""
     parts: list[str] = []
     negated = pattern.startswith("^", at)
     at += negated
@@ -202,7 +198,7 @@ def _translate_class(pattern: str, at: int) -> tuple[str, int]:
             msg = "a `[` is not closed"
             raise ValueError(msg)
         if pattern[at] in "-]":
-            msg = f"`{pattern[at]}` inside `[…]` wants a backslash before it"
+            msg = f"`{pattern[at]}` inside `[…]` requires a backslash before it"
             raise ValueError(msg)
         low, at = _escaped(pattern, at)
         high = low

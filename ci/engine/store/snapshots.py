@@ -1,4 +1,4 @@
-"""Immutable folders, each named by the digest of what it holds: the embedded engine's directories."""
+"""Snapshots: immutable directories, each identified by the digest of its content. The engine's `Directory` objects."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ from typing import TypeVar
 import anyio
 from anyio import to_thread
 
-from ci.engine.store import snapshot_edits as edits
-from ci.engine.store import snapshot_reads as reads
-from ci.engine.store.snapshot_filters import EVERYTHING, TreeFilter
-from ci.engine.store.snapshot_reads import FileKind, FileStat
-from ci.engine.store.snapshot_trees import ROOT_MODE, SnapshotError, copy_tree, remove_tree, seal_tree
-
-__all__ = ["FileKind", "FileStat", "Snapshot", "SnapshotError", "SnapshotStore", "remove_tree"]
+from ci.engine.errors import SnapshotError
+from ci.engine.store import tree_reads
+from ci.engine.store.tree_filter import EVERYTHING, TreeFilter
+from ci.engine.store.trees import ROOT_MODE, copy_file, copy_tree, remove_tree, seal_tree
 
 T = TypeVar("T")
 
@@ -28,13 +25,13 @@ _THREADS = 4
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A folder that never changes. Two are equal when they hold the same.
+    """A directory that never changes. Two are equal if their content is.
 
-    Paths are relative to its top folder, which a leading `/` or a lone `.` means too. `..` and links cannot lead out of
-    it: that is a `SnapshotError`. Names that are not UTF-8 come with surrogate escapes, as everywhere in Python.
+    Paths are relative to its top, which a leading `/` or a lone `.` means too. `..` cannot lead out of it
+    (`SnapshotError`), and links are followed as in a chroot. Names that are not UTF-8 have surrogate escapes.
 
     Attributes:
-        path: The top folder on disk. What is in it must not be written to.
+        path: The top directory on disk. It must not be written to.
         digest: `sha256:…` over names, types, permission bits, link targets and contents.
     """
 
@@ -42,119 +39,75 @@ class Snapshot:
     digest: str
     store: SnapshotStore = field(repr=False, compare=False)
 
-    async def entries(self, path: str = ".") -> list[str]:
-        """List a folder's names in order, folders with a `/` behind them.
-
-        Raises:
-            SnapshotError: There is no such folder.
-        """
-        return await self.store.run(reads.entries, self.path, path)
+    async def entries(self) -> list[str]:
+        """List the names in it in order, directories with a `/` at the end."""
+        return await self.store.run(tree_reads.entries, self.path)
 
     async def glob(self, pattern: str) -> list[str]:
-        """List the paths that a pattern matches, folders with a `/` behind them, parents first.
+        """List the paths that match a pattern, directories with a `/` at the end, parents first.
 
         Raises:
-            PatternError: The pattern cannot be read, or is empty.
+            PatternError: The pattern is not valid, or is empty.
         """
-        return await self.store.run(reads.glob, self.path, pattern)
+        return await self.store.run(tree_reads.glob, self.path, pattern)
 
-    async def exists(self, path: str, *, kind: FileKind | None = None, follow: bool = True) -> bool:
-        """Tell whether something, or something of that kind, is at a path.
+    async def exists(self, path: str) -> bool:
+        """Return whether a path exists, with links followed."""
+        return await self.store.run(tree_reads.exists, self.path, path)
 
-        Args:
-            path: Where to look.
-            kind: What it has to be; asking for a link looks at the link itself.
-            follow: Follow the path's last part where that is a link.
-        """
-        return await self.store.run(reads.exists, self.path, path, kind, follow and kind != "SYMLINK")
-
-    async def stat(self, path: str, *, follow: bool = True) -> FileStat:
-        """Tell what is at a path.
-
-        Raises:
-            SnapshotError: Nothing is.
-        """
-        return await self.store.run(reads.stat_path, self.path, path, follow)
+    async def is_file(self, path: str) -> bool:
+        """Return whether a path is a regular file, with links followed."""
+        return await self.store.run(tree_reads.is_file, self.path, path)
 
     async def read_file(self, path: str) -> bytes:
-        """Read a file.
+        """Return the content of a file.
 
         Raises:
-            SnapshotError: There is none, or it is a folder.
+            SnapshotError: It does not exist, or is a directory.
         """
-        return await self.store.run(reads.read, self.path, path)
+        return await self.store.run(tree_reads.read, self.path, path)
 
-    async def locate(self, path: str) -> Path:
-        """Find where a path is on disk, through links; something has to be there."""
-        return await self.store.run(reads.existing, self.path, path)
+    async def locate_file(self, path: str) -> Path:
+        """Return where a file is on disk, with links followed.
 
-    async def export(self, target: Path, *, wipe: bool = False) -> None:
-        """Copy everything into a folder of the host, over what is there.
-
-        Args:
-            target: The folder; it is made where it is missing.
-            wipe: Remove what else it holds first.
+        Raises:
+            SnapshotError: It does not exist, or is a directory.
         """
-        await self.store.run(_export, self.path, target, wipe)
+        return await self.store.run(tree_reads.existing_file, self.path, path)
+
+    async def export(self, target: Path) -> None:
+        """Copy everything into a directory of the host, over what is there; it is created if it does not exist."""
+
+        def copy() -> None:
+            target.mkdir(parents=True, exist_ok=True)
+            copy_tree(self.path, target)
+
+        await self.store.run(copy)
 
     async def subdirectory(self, path: str) -> Snapshot:
-        """Take a folder of this one.
+        """Return a directory below this one.
 
         Raises:
-            SnapshotError: There is no such folder.
+            SnapshotError: It does not exist, or is a file.
         """
-        return await self.store.run(self.store.build, partial(_link, self.path, path, EVERYTHING))
+        return await self._part(path, EVERYTHING)
 
-    async def filter(
-        self, *, include: Sequence[str] = (), exclude: Sequence[str] = (), gitignore: bool = False
-    ) -> Snapshot:
-        """Leave out what does not pass; the arguments are those of `SnapshotStore.capture`."""
-        take = TreeFilter.of(include, exclude, gitignore_in=self.path if gitignore else None)
-        return await self.store.run(self.store.build, partial(_link, self.path, ".", take))
+    async def filter(self, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Snapshot:
+        """Return the part of it that the patterns take; see `TreeFilter`."""
+        return await self._part(".", TreeFilter.of(include, exclude))
 
-    async def with_file(self, path: str, source_file: Path, permissions: int | None = None) -> Snapshot:
-        """Add a file of this machine, or another snapshot's.
-
-        Args:
-            path: Where it goes; into the folder that is there, under its own name, if there is one.
-            source_file: The file on disk; a link is not followed.
-            permissions: Its permission bits; those it has when None.
-        """
-        return await self._edited(partial(edits.place_file, path=path, source=source_file, permissions=permissions))
-
-    async def with_new_file(self, path: str, contents: str | bytes, permissions: int = 0o644) -> Snapshot:
-        """Add a file with these contents, text as UTF-8."""
-        data = contents.encode() if isinstance(contents, str) else contents
-        return await self._edited(partial(edits.write_file, path=path, contents=data, permissions=permissions))
-
-    async def with_new_directory(self, path: str, permissions: int = 0o755) -> Snapshot:
-        """Add a folder, and those above it that are missing, with these permissions."""
-        return await self._edited(partial(edits.make_folder, path=path, permissions=permissions))
-
-    async def with_directory(
-        self, path: str, other: Snapshot, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
-    ) -> Snapshot:
-        """Lay another snapshot over the folder at a path; where both have something, the other's stays."""
-        take = TreeFilter.of(include, exclude)
-        return await self._edited(partial(edits.place_tree, path=path, source=other.path, take=take))
-
-    async def without_path(self, path: str) -> Snapshot:
-        """Remove a file or folder, or all that a path with `*` in it matches; nothing there is fine."""
-        return await self._edited(partial(edits.remove, path=path))
-
-    async def _edited(self, edit: Callable[[Path], None]) -> Snapshot:
+    async def _part(self, path: str, take: TreeFilter) -> Snapshot:
         def populate(tree: Path) -> None:
-            copy_tree(self.path, tree, link=True)
-            edit(tree)
+            copy_tree(tree_reads.existing_folder(self.path, path), tree, take=take, link=True)
 
         return await self.store.run(self.store.build, populate)
 
 
 class SnapshotStore:
-    """A private folder that snapshots live in, until its owner removes it (with `remove_tree`).
+    """A private directory that contains snapshots, until its owner removes it (with `remove_tree`).
 
     Args:
-        root: The folder; it is made, for this user alone, where it is missing.
+        root: The directory; it is created with mode 0700 if it does not exist.
     """
 
     def __init__(self, root: Path) -> None:
@@ -162,26 +115,18 @@ class SnapshotStore:
         self._root = root.resolve()
         self._limiter = anyio.CapacityLimiter(_THREADS)
 
-    async def capture(
-        self,
-        source: Path,
-        *,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        gitignore: bool = False,
-    ) -> Snapshot:
-        """Copy what passes of a folder of this machine.
+    async def capture(self, source: Path, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Snapshot:
+        """Copy the part of a directory of the host that the patterns take.
 
-        Links are kept and never followed; sockets are left out. A file that changes is read again.
+        Links are kept and not followed; sockets are left out. A file that changes meanwhile is read again.
 
         Args:
-            source: The folder, or a link to it.
-            include: Patterns of what passes; everything where there are none.
-            exclude: Patterns of what does not, of that.
-            gitignore: Leave out what the `.gitignore` files of the repository around say.
+            source: The directory, or a link to it.
+            include: Patterns of what is taken; everything if there are none.
+            exclude: Patterns of what is left out of that.
 
         Raises:
-            PatternError: A pattern cannot be read.
+            PatternError: A pattern is not valid.
             SnapshotError: Something cannot be read, is a device or a pipe, or keeps changing.
         """
 
@@ -189,19 +134,32 @@ class SnapshotStore:
             if not source.is_dir():
                 msg = f"{os.fspath(source)!r} is not a directory"
                 raise SnapshotError(msg)
-            take = TreeFilter.of(
-                include, exclude, gitignore_in=source.resolve() if gitignore else None, search_above=True
-            )
-            copy_tree(source, tree, take=take, avoid=self._root)
+            copy_tree(source, tree, take=TreeFilter.of(include, exclude), avoid=self._root)
 
         return await self.run(self.build, populate)
 
-    async def empty(self) -> Snapshot:
-        """Give the folder that holds nothing."""
-        return await self.run(self.build, lambda _: None)
+    async def with_file(self, name: str, source: Path) -> Snapshot:
+        """Return a snapshot with nothing but a copy of a file of the host; a link is not followed."""
+        return await self.run(self.build, lambda tree: copy_file(source, tree / name))
+
+    async def with_new_file(self, name: str, contents: str, permissions: int) -> Snapshot:
+        """Return a snapshot with nothing but a new file.
+
+        Raises:
+            SnapshotError: The name is not valid.
+        """
+
+        def populate(tree: Path) -> None:
+            if Path(name).name != name or name in {"", ".."}:
+                msg = f"invalid file name {name!r}"
+                raise SnapshotError(msg)
+            (tree / name).write_text(contents, encoding="utf-8", errors="surrogateescape")
+            (tree / name).chmod(permissions)
+
+        return await self.run(self.build, populate)
 
     async def run(self, call: Callable[..., T], *arguments: object) -> T:
-        """Do blocking work in one of a few threads, and say in our words what the system refuses."""
+        """Do blocking work in one of a few threads; an error of the system becomes a `SnapshotError`."""
         try:
             return await to_thread.run_sync(partial(call, *arguments), limiter=self._limiter)
         except OSError as e:
@@ -210,7 +168,7 @@ class SnapshotStore:
             raise SnapshotError(msg) from e
 
     def build(self, populate: Callable[[Path], None]) -> Snapshot:
-        """Fill a new tree and keep it under its digest; it appears at once and whole, or not at all. Blocks."""
+        """Fill a new tree and store it under its digest; it appears whole or not at all. Blocks."""
         work = Path(tempfile.mkdtemp(prefix="new-", dir=self._root))
         try:
             tree = work / "tree"
@@ -228,18 +186,3 @@ class SnapshotStore:
         finally:
             remove_tree(work)
         return Snapshot(kept / "tree", digest, self)
-
-
-def _link(tree: Path, path: str, take: TreeFilter, target: Path) -> None:
-    copy_tree(reads.existing_folder(tree, path), target, take=take, link=True)
-
-
-def _export(tree: Path, target: Path, wipe: bool) -> None:  # noqa: FBT001
-    target.mkdir(parents=True, exist_ok=True)
-    if wipe:
-        if target.resolve() == Path(target.anchor or "/"):
-            msg = "the root of the file system is not wiped"
-            raise SnapshotError(msg)
-        for inner in target.iterdir():
-            remove_tree(inner)
-    copy_tree(tree, target)

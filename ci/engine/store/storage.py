@@ -1,4 +1,4 @@
-"""Configuration that keeps buildah and skopeo in the engine's own folder, away from root's default store."""
+"""Configures buildah and skopeo to use the engine's own directory instead of root's default store."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _KEPT_ENVIRONMENT = (
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """A registry that is asked in place of another one.
+    """A registry that is used instead of another, as long as it has the image.
 
     Args:
-        registry: The one that image names say, `docker.io`.
-        location: The one that is asked first, with a path where it has one: `localhost:5001/docker.io`.
-        insecure: It speaks plain HTTP.
+        registry: The registry in image references, such as `docker.io`.
+        location: The registry to use instead, with a path if it needs one: `localhost:5001/docker.io`.
+        insecure: Whether it is reached by plain HTTP.
     """
 
     registry: str
@@ -39,10 +39,10 @@ class Storage:
     """The store that sessions share, with one session's configuration of it.
 
     Attributes:
-        graph: Images, layers and working containers.
-        run: State that only counts until the machine is started anew.
-        config: Where the configuration files are written.
-        mirrors: Registries that are asked in place of others.
+        graph: The directory of images, layers and working containers.
+        run: The directory of state that is valid until the next boot.
+        config: The directory of the configuration files.
+        mirrors: Registries to use instead of others.
     """
 
     graph: Path
@@ -55,9 +55,9 @@ class Storage:
         """Write the configuration files and return the store.
 
         Args:
-            shared: The engine's folder.
-            config: The session's folder.
-            mirrors: Registries that are asked in place of others.
+            shared: The engine's directory.
+            config: The session's directory.
+            mirrors: Registries to use instead of others.
         """
         storage = cls(shared / "store", shared / f"run-{boot_id()[:8]}", config, mirrors)
         lines = ["[storage]", 'driver = "overlay"', f"graphroot = {_quoted(storage.graph)}"]
@@ -67,7 +67,7 @@ class Storage:
         (config / "containers.conf").write_text("", encoding="utf-8")
         (config / "no-auth.json").write_text("{}", encoding="utf-8")
         (config / "no-auth.json").chmod(0o600)
-        # What builders put into their temporary folder goes with the session, but for the caches of RUN --mount.
+        # The builders' temporary files are removed with the session, except the caches of RUN --mount.
         caches = shared / "mount-caches"
         caches.mkdir(exist_ok=True)
         storage.temporary.mkdir()
@@ -80,9 +80,9 @@ class Storage:
         """Return the whole environment of a buildah or skopeo process.
 
         Args:
-            auth: The file with the credentials it may use; none when None.
-            plain: Registries, `host:port`, that are spoken to by plain HTTP.
-            temporary: Its folder for temporary files; the session's own when None.
+            auth: The file with the credentials that it may use.
+            plain: Registries that are reached by plain HTTP.
+            temporary: Its directory for temporary files; the session's own when None.
         """
         kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
         return kept | {
@@ -95,21 +95,21 @@ class Storage:
 
     @property
     def temporary(self) -> Path:
-        """The builders' folder for temporary files."""
+        """The builders' directory for temporary files."""
         return self.config / "tmp"
 
     @property
     def policy(self) -> Path:
-        """The file that says which images are trusted: all, as with a Dagger engine."""
+        """The file that defines which images are trusted: all, as with a Dagger engine."""
         return self.config / "policy.json"
 
     @property
     def builds_lock(self) -> Path:
-        """The lock that every `buildah build` holds, together with the others."""
+        """The lock that every `buildah build` holds, shared with the others."""
         return self.graph.parent / "builds.lock"
 
     def image(self, image_id: str) -> str:
-        """Return how skopeo names an image of this store."""
+        """Return skopeo's reference to an image of this store."""
         return f"containers-storage:[overlay@{self.graph}+{self.run}]@{image_id}"
 
     def _registries(self, plain: tuple[str, ...]) -> Path:
@@ -121,7 +121,7 @@ class Storage:
 
 
 def registries_conf(mirrors: Sequence[Mirror], plain: Sequence[str]) -> str:
-    """Render a registries.conf (format 2): Docker Hub for short names, the mirrors, and who speaks plain HTTP."""
+    """Return a registries.conf (format 2): Docker Hub for short names, mirrors, registries reached by plain HTTP."""
     lines = ['unqualified-search-registries = ["docker.io"]', 'short-name-mode = "disabled"']
     grouped: Mapping[str, list[Mirror]] = {mirror.registry: [] for mirror in mirrors}
     for mirror in mirrors:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from ci.cli.console import ConsoleProgress, answer_console, error_console, print_verbatim
-from ci.engine.protocol.events import Notice, OutputLine, StepFinished, StepStarted
+from ci.engine.events import Notice, OutputLine, StepFinished, StepStarted
 from pipeline.rules.text import without_terminal_codes
 from tests.ci.cli.command import InProcess
 from tests.ci.repositories import Repository

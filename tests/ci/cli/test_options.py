@@ -116,7 +116,7 @@ def test_settings_hold_where_a_token_is_and_not_what_it_is() -> None:
 
 
 def test_a_token_that_is_no_place_is_refused() -> None:
-    with pytest.raises(UsageError, match="--token does not say where"):
+    with pytest.raises(UsageError, match="--token: Invalid secret source"):
         settings(token="ghp_0123456789")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import dagger
 import pytest
 from dagger.client._session import ConnectParams, SingleConnection
 
-from ci.engine.protocol.events import Event, Notice, OutputLine, StepFinished
+from ci.engine.events import Event, Notice, OutputLine, StepFinished
 from ci.engine.protocol.server import EngineAddress, embedded_engine
 from ci.engine.store.isolation import Isolation
 from ci.system.process_identity import boot_id
@@ -32,13 +33,27 @@ class Opened:
         dag: Its client.
         address: How to reach it.
         folder: The engine's folder.
+        sources: Where the directories are made that it reads.
         events: What it told.
     """
 
     dag: dagger.Client
     address: EngineAddress
     folder: Path
+    sources: Path
     events: list[Event] = field(default_factory=list)
+
+    def source(self, files: Mapping[str, str]) -> dagger.Directory:
+        """Return a directory with these files, by their paths."""
+        folder = Path(tempfile.mkdtemp(dir=self.sources))
+        for path, content in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(content, encoding="utf-8")
+        return self.dag.host().directory(str(folder))
+
+    def built(self, dockerfile: str) -> dagger.Container:
+        """Return what a Dockerfile alone makes."""
+        return self.source({"Dockerfile": dockerfile}).docker_build()
 
     def finished(self, start: str) -> list[StepFinished]:
         return [event for event in self.events if isinstance(event, StepFinished) and event.label.startswith(start)]
@@ -76,7 +91,7 @@ def warm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_engine(warm_folder: Path) -> OpenEngine:
+def open_engine(warm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenEngine:
     """Opens a session, on the shared folder unless another is named."""
 
     @asynccontextmanager
@@ -86,7 +101,13 @@ def open_engine(warm_folder: Path) -> OpenEngine:
         async with embedded_engine(folder=where, observer=events.append) as address:
             parameters = ConnectParams(port=address.port, session_token=address.token)
             async with SingleConnection(parameters) as connection:
-                yield Opened(dagger.Client.from_connection(connection), address, where, events)
+                yield Opened(
+                    dagger.Client.from_connection(connection),
+                    address,
+                    where,
+                    tmp_path_factory.mktemp("sources"),
+                    events,
+                )
 
     return opened
 

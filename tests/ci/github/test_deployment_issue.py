@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -84,7 +86,7 @@ def test_a_message_that_git_does_not_hold_is_taken_from_the_event() -> None:
     context = run_context()
     assert "unknown" in deployment(report=branch_report(message="")).body()
     event = context.event.model_validate({"head_commit": {"id": SHA, "message": "From the event"}})
-    known = context.model_copy(update={"event": event})
+    known = replace(context, event=event)
     assert page(deployment(report=branch_report(message=""), context=known).body()).table["Commit Message"] == (
         "From the event"
     )

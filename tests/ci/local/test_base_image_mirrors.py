@@ -9,12 +9,14 @@ import anyio
 import httpx
 import pytest
 
+from ci.engine.store.storage import Mirror
 from ci.local import base_image_mirrors as base_images
 from ci.local.base_image_mirrors import prepare_base_images
 from ci.local_registry.server import down, status, up
-from ci.local_registry.settings import HUB, Mirror, RegistrySettings
+from ci.local_registry.settings import RegistrySettings
 from ci.system.folders import base_images_folder
 from pipeline.rules.errors import EngineError
+from pipeline.rules.image_name import HUB
 from tests.base_image import push_base_image
 from tests.registry_fixtures import free_port
 

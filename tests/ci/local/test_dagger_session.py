@@ -10,7 +10,7 @@ import pytest
 from dagger import dag
 from dagger.client._session import SharedConnection
 
-from ci.engine.protocol.events import Event
+from ci.engine.events import Event
 from ci.local.dagger_session import _environment, open_session
 from ci.local.engine_choice import CLI_BIN, SESSION_PORT, EngineKind
 from pipeline.rules.errors import EngineError
@@ -63,7 +63,7 @@ class TestTheEmbeddedEngine:
         before = variables()
         events: list[Event] = []
         async with open_session(EngineKind.EMBEDDED, events.append):
-            assert await dag.directory().with_new_file("hello", "there").file("hello").contents() == "there"
+            assert await dag.file("f", "there").contents() == "there"
             assert os.environ[SESSION_PORT].isdigit()
         assert variables() == before
 
@@ -71,7 +71,7 @@ class TestTheEmbeddedEngine:
         monkeypatch.setenv(SESSION_PORT, "1")
         monkeypatch.setenv(TOKEN, "of another session")
         async with open_session(EngineKind.EMBEDDED, lambda _: None):
-            assert await dag.directory().entries() == []
+            assert await dag.default_platform()
         assert (os.environ[SESSION_PORT], os.environ[TOKEN]) == ("1", "of another session")
 
     async def test_gives_an_error_of_the_block_back_as_it_is(self) -> None:
@@ -83,7 +83,7 @@ class TestTheEmbeddedEngine:
     async def test_can_be_opened_again(self) -> None:
         for content in ("one", "two"):
             async with open_session(EngineKind.EMBEDDED, lambda _: None):
-                assert await dag.directory().with_new_file("f", content).file("f").contents() == content
+                assert await dag.file("f", content).contents() == content
 
 
 class TestADaggerEngine:
@@ -128,7 +128,7 @@ class TestADaggerEngine:
         monkeypatch.setenv(TOKEN, "token")
         with pytest.raises(EngineError, match="No session with the dagger engine"):
             async with open_session(EngineKind.DAGGER, nobody):
-                await dag.directory().entries()
+                await dag.default_platform()
 
     @pytest.mark.engine
     @pytest.mark.usefixtures("embedded")
@@ -142,9 +142,7 @@ class TestADaggerEngine:
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         async with open_session(EngineKind.DAGGER, nobody):
             assert os.environ[CLI_BIN] == str(program)
-            assert (
-                await dag.directory().with_new_file("f", "from the program").file("f").contents() == "from the program"
-            )
+            assert await dag.file("f", "from the program").contents() == "from the program"
         assert (tmp_path / "told").read_text() == "session\n"
         assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
         assert CLI_BIN not in os.environ

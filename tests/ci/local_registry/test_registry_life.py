@@ -58,7 +58,7 @@ async def test_up_again_finds_the_same_process_and_starts_nothing(
 ) -> None:
     first = await up(settings)
     monkeypatch.setattr(server, "run_process", None)
-    monkeypatch.setattr(server, "_POLL_SECONDS", 3600.0)  # it answers the first time that it is asked
+    monkeypatch.setattr(server, "POLL_SECONDS", 3600.0)  # it answers the first time that it is asked
     with anyio.fail_after(60):
         again = await up(settings)
     assert again == first

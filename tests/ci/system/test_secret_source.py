@@ -5,18 +5,17 @@ from pathlib import Path
 import pytest
 
 from ci.system import secret_source
-from ci.system.secret_source import SecretKind, SecretSource, parse_secret_source
-from pipeline.rules.errors import UsageError
+from ci.system.secret_source import SecretKind, SecretSource, SecretSourceError, parse_secret_source
 
 SECRET = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
 
 
 async def read(spelling: str) -> str:
-    return (await parse_secret_source(spelling).read()).get_secret_value()
+    return (await parse_secret_source(spelling).read_token()).get_secret_value()
 
 
-async def error_of(spelling: str) -> UsageError:
-    with pytest.raises(UsageError) as caught:
+async def error_of(spelling: str) -> SecretSourceError:
+    with pytest.raises(SecretSourceError) as caught:
         await read(spelling)
     return caught.value
 
@@ -27,6 +26,8 @@ async def error_of(spelling: str) -> UsageError:
         ("env:GITHUB_TOKEN", SecretKind.ENV, "GITHUB_TOKEN"),
         ("file:~/a:b", SecretKind.FILE, "~/a:b"),
         ("cmd:gh auth token", SecretKind.CMD, "gh auth token"),
+        ("env://GITHUB_TOKEN", SecretKind.ENV, "GITHUB_TOKEN"),
+        ("file:///run/token", SecretKind.FILE, "/run/token"),
     ],
 )
 def test_a_place_is_spelled_as_dagger_spells_it(spelling: str, kind: SecretKind, place: str) -> None:
@@ -37,7 +38,7 @@ def test_a_place_is_spelled_as_dagger_spells_it(spelling: str, kind: SecretKind,
     "spelling", [SECRET, f"env={SECRET}", f"ENV:{SECRET}", f"token:{SECRET}", f":{SECRET}", "", "env:"]
 )
 def test_anything_else_is_refused_and_never_repeated(spelling: str) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(SecretSourceError) as caught:
         parse_secret_source(spelling)
     assert SECRET not in f"{caught.value} {caught.value!r} {caught.value.hint} {caught.value.args}"
     assert "env:NAME, file:PATH or cmd:COMMAND" in caught.value.hint
@@ -63,13 +64,16 @@ class TestAnEnvironmentVariable:
         assert parse_secret_source("env:SOME_TOKEN").is_set
         assert await read("env:SOME_TOKEN") == SECRET
 
-    @pytest.mark.parametrize("value", [None, "", " \n"])
-    async def test_must_hold_something(self, monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    async def test_must_be_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("SOME_TOKEN", raising=False)
-        if value is not None:
-            monkeypatch.setenv("SOME_TOKEN", value)
         assert not parse_secret_source("env:SOME_TOKEN").is_set
-        assert (await error_of("env:SOME_TOKEN")).message == "The environment variable SOME_TOKEN is not set or empty."
+        assert (await error_of("env:SOME_TOKEN")).message == "The environment variable SOME_TOKEN is not set."
+
+    @pytest.mark.parametrize("value", ["", " \n"])
+    async def test_must_hold_something(self, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+        monkeypatch.setenv("SOME_TOKEN", value)
+        assert not parse_secret_source("env:SOME_TOKEN").is_set
+        assert (await error_of("env:SOME_TOKEN")).message == "The environment variable SOME_TOKEN is empty."
 
 
 class TestAFile:
@@ -90,7 +94,7 @@ class TestAFile:
 
     async def test_must_be_there(self, tmp_path: Path) -> None:
         error = await error_of(f"file:{tmp_path}/token")
-        assert error.message == f"The file {tmp_path}/token could not be read: FileNotFoundError."
+        assert error.message == f"The file {tmp_path}/token cannot be read: FileNotFoundError."
 
     async def test_must_be_a_file(self, tmp_path: Path) -> None:
         assert "IsADirectoryError" in (await error_of(f"file:{tmp_path}")).message
@@ -104,7 +108,7 @@ class TestAFile:
         assert "UnicodeDecodeError" in (await error_of(f"file:{tmp_path}/token")).message
 
     async def test_of_nobodys_home_is_no_bug_of_ours(self) -> None:
-        assert "could not be read" in (await error_of("file:~nobody-has-this-name/token")).message
+        assert "cannot be read" in (await error_of("file:~nobody-has-this-name/token")).message
 
 
 class TestACommand:
@@ -113,10 +117,10 @@ class TestACommand:
 
     async def test_must_end_well_whatever_it_printed(self) -> None:
         error = await error_of(f"cmd:echo {SECRET}; echo {SECRET} >&2; exit 7")
-        assert error.message == "The command behind the token exited with 7."
+        assert error.message == "The command for the secret failed with exit code 7."
 
     async def test_must_print_something(self) -> None:
-        assert (await error_of("cmd:true")).message == "The command behind the token printed nothing."
+        assert (await error_of("cmd:true")).message == "The output of the command is empty."
 
     async def test_must_end_in_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(secret_source, "_COMMAND_SECONDS", 0.2)
@@ -124,6 +128,13 @@ class TestACommand:
 
     async def test_reads_nothing(self) -> None:
         assert await read(f"cmd:cat; echo {SECRET}") == SECRET
+
+
+@pytest.mark.parametrize("content", [SECRET, f" {SECRET}\n", ""])
+async def test_a_secret_that_is_no_token_comes_exactly_as_it_is(tmp_path: Path, content: str) -> None:
+    (tmp_path / "secret").write_text(content, encoding="utf-8")
+    for spelling in (f"file:{tmp_path}/secret", f"cmd:cat {tmp_path}/secret"):
+        assert (await parse_secret_source(spelling).read()).get_secret_value() == content
 
 
 async def test_a_secret_that_was_read_does_not_show_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from ci.engine.errors import EmbeddedEngineError
 from ci.engine.protocol.server import embedded_engine
-from ci.engine.store.workspace import open_workspace
-from pipeline.rules.errors import EngineError
+from ci.engine.store.session_folders import open_session_folders
 
 
 async def opening(folder: Path) -> str:
-    with pytest.raises(EngineError) as refused:
+    with pytest.raises(EmbeddedEngineError) as refused:
         async with embedded_engine(folder=folder):
             pass
     return str(refused.value)
@@ -23,9 +23,7 @@ async def test_only_root_can_build(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     # Dropping root for good would leave the test without its own folders.
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
-    assert await opening(tmp_path) == (
-        "the embedded engine builds as root only\nRun it as root, or use a Dagger engine."
-    )
+    assert await opening(tmp_path) == ("the embedded engine requires root\nRun it as root, or use a Dagger engine.")
 
 
 async def test_a_missing_builder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,15 +65,15 @@ async def test_an_error_in_the_block_comes_out_as_it_is(tmp_path: Path) -> None:
             raise ZeroDivisionError
 
 
-def test_a_workspace_is_private_and_goes(tmp_path: Path) -> None:
-    with open_workspace(tmp_path) as workspace:
-        private = workspace.private
-        assert workspace.own.stat().st_mode & 0o777 == 0o700
+def test_a_folders_is_private_and_goes(tmp_path: Path) -> None:
+    with open_session_folders(tmp_path) as folders:
+        private = folders.private
+        assert folders.own.stat().st_mode & 0o777 == 0o700
         assert private.stat().st_mode & 0o777 == 0o700
-        with workspace.private_file("secret") as path:
+        with folders.private_file("secret") as path:
             assert path.stat().st_mode & 0o777 == 0o600
             assert path.read_text() == "secret"
         assert not path.exists()
 
-    assert not workspace.own.exists()
+    assert not folders.own.exists()
     assert not private.exists()

@@ -25,7 +25,7 @@ def mounts(folder: Path) -> list[str]:
 
 
 async def test_two_publishes_build_once(engine: Opened, base: str, shared_registry: RunningRegistry) -> None:
-    source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN sleep 0.2; echo once > /once\n")
+    source = engine.source({"Dockerfile": f"FROM {base}\nRUN sleep 0.2; echo once > /once\n"})
     container = source.docker_build().with_label("a", "b")
     host = shared_registry.host
 
@@ -44,8 +44,8 @@ async def test_equal_inputs_give_equal_digests_in_two_stores(
     digests = []
     for store in ("one", "two"):
         async with open_engine(tmp_path / store) as opened:
-            source = opened.dag.directory().with_new_file("Dockerfile", dockerfile).with_new_file("a.txt", "a")
-            container = source.docker_build().with_label("x", "y").with_new_file("/srv/more", "more")
+            source = opened.source({"Dockerfile": dockerfile, "a.txt": "a"})
+            container = source.docker_build().with_label("x", "y").with_exec(["sh", "-c", "echo more > /srv/more"])
             address = await container.publish(f"{shared_registry.host}/equal:{store}")
             digests.append(address.partition("@")[2])
         await asyncio.sleep(1.1)
@@ -53,15 +53,17 @@ async def test_equal_inputs_give_equal_digests_in_two_stores(
     assert digests[0] == digests[1]
 
 
-async def test_a_second_session_takes_steps_and_commands_from_the_store(open_engine: OpenEngine, base: str) -> None:
-    labels = []
+async def test_a_second_session_takes_steps_from_the_store_and_runs_commands_again(
+    open_engine: OpenEngine, base: str
+) -> None:
+    cached = []
     for _ in range(2):
         async with open_engine() as opened:
-            source = opened.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN echo cached-build > /x\n")
-            await source.docker_build().with_exec(["sh", "-c", "echo cached-command"]).stdout()
-            labels.append([event.cached for event in [*opened.finished("build"), *opened.finished("run")]])
+            built = opened.built(f"FROM {base}\nRUN echo cached-build > /x\n")
+            await built.with_exec(["sh", "-c", "echo command"]).stdout()
+            cached.append([event.cached for event in [*opened.finished("build"), *opened.finished("run")]])
 
-    assert labels[1] == [True, True]
+    assert cached[1] == [True, False]
 
 
 async def test_a_build_argument_that_only_run_uses_keeps_the_cache_before_it(
@@ -70,7 +72,7 @@ async def test_a_build_argument_that_only_run_uses_keeps_the_cache_before_it(
     dockerfile = f"FROM {base}\nRUN echo first\nARG REV\nRUN echo second $REV\n"
     async with open_engine() as opened:
         for revision in ("1", "2"):
-            source = opened.dag.directory().with_new_file("Dockerfile", dockerfile)
+            source = opened.source({"Dockerfile": dockerfile})
             await source.docker_build(build_args=[BuildArg("REV", revision)]).sync()
 
         assert opened.told().count("\nfirst") == 1
@@ -79,7 +81,7 @@ async def test_a_build_argument_that_only_run_uses_keeps_the_cache_before_it(
 
 
 async def test_a_failed_build_leaves_nothing(engine: Opened, base: str) -> None:
-    source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN exit 3\n")
+    source = engine.source({"Dockerfile": f"FROM {base}\nRUN exit 3\n"})
 
     for _ in range(2):
         with pytest.raises(dagger.ExecError):
@@ -94,7 +96,7 @@ async def test_a_failed_build_leaves_nothing(engine: Opened, base: str) -> None:
 
 
 async def test_a_missing_source_of_copy_is_told_without_the_folders_of_the_engine(engine: Opened, base: str) -> None:
-    source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nCOPY nowhere.txt /\n")
+    source = engine.source({"Dockerfile": f"FROM {base}\nCOPY nowhere.txt /\n"})
 
     with pytest.raises(dagger.QueryError, match=r"the build context.*nowhere\.txt") as failure:
         await source.docker_build().sync()
@@ -103,7 +105,7 @@ async def test_a_missing_source_of_copy_is_told_without_the_folders_of_the_engin
 
 
 async def test_an_unknown_instruction_is_told_without_the_builders_own_data(engine: Opened, base: str) -> None:
-    source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUNN echo hi\n")
+    source = engine.source({"Dockerfile": f"FROM {base}\nRUNN echo hi\n"})
 
     with pytest.raises(dagger.QueryError, match="RUNN") as failure:
         await source.docker_build().sync()
@@ -113,7 +115,7 @@ async def test_an_unknown_instruction_is_told_without_the_builders_own_data(engi
 
 
 async def test_a_heredoc_is_refused_by_name(engine: Opened, base: str) -> None:
-    source = engine.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN <<EOF\necho x\nEOF\n")
+    source = engine.source({"Dockerfile": f"FROM {base}\nRUN <<EOF\necho x\nEOF\n"})
 
     with pytest.raises(dagger.QueryError, match=r"heredoc.*line 2.*not served"):
         await source.docker_build().sync()
@@ -124,10 +126,9 @@ async def test_where_runc_does_not_work_a_chroot_does_and_a_notice_says_so(
 ) -> None:
     force_chroot(tmp_path / "engine")
     async with open_engine(tmp_path / "engine") as opened:
-        dag = opened.dag
-        source = dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN echo built > /built\n")
-        container = source.docker_build().with_secret_variable("TOKEN", dag.set_secret("chroot", "hidden-value"))
-        after = container.with_exec(["sh", "-c", "cat /built; echo $TOKEN; echo err >&2"])
+        await opened.dag.set_secret("chroot", "hidden-value").plaintext()
+        container = opened.built(f"FROM {base}\nRUN echo built > /built\n").with_env_variable("SHOWN", "hidden-value")
+        after = container.with_exec(["sh", "-c", "cat /built; echo $SHOWN; echo err >&2"])
         assert await after.stdout() == "built\n***\n"
         assert await after.stderr() == "err\n"
         with pytest.raises(dagger.ExecError) as failure:
@@ -137,7 +138,7 @@ async def test_where_runc_does_not_work_a_chroot_does_and_a_notice_says_so(
         with pytest.raises(dagger.ExecError) as failure:
             await container.with_exec(["no-such-program"]).sync()
         assert failure.value.exit_code == 127
-        failing = dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN exit 5\n")
+        failing = opened.source({"Dockerfile": f"FROM {base}\nRUN exit 5\n"})
         with pytest.raises(dagger.ExecError) as failure:
             await failing.docker_build().sync()
         assert failure.value.exit_code == 5
@@ -163,9 +164,9 @@ async def test_caches_of_run_outlive_the_session(open_engine: OpenEngine, base: 
     commands = (f"{run} echo kept > /outlives/file", f"{run} cp /outlives/file /found")
     for number, command in enumerate(commands):
         async with open_engine(tmp_path) as opened:
-            built = opened.dag.directory().with_new_file("Dockerfile", f"FROM {base}\n{command}\n").docker_build()
+            built = opened.built(f"FROM {base}\n{command}\n")
             await built.sync()
             if number:
                 assert await built.file("/found").contents() == "kept\n"
             else:
-                assert not await built.exists("/outlives/file")
+                assert not await built.rootfs().exists("outlives/file")

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.registry]
 
 
 def container(engine: Opened) -> dagger.Container:
-    return engine.dag.container().with_new_file("/file", "content")
+    return engine.source({"Dockerfile": "FROM scratch\nCOPY file /file\n", "file": "content"}).docker_build()
 
 
 async def test_the_right_password_publishes(engine: Opened, registry_with_auth: RunningRegistry) -> None:

@@ -35,7 +35,7 @@ anyio.run(main)
 async def test_without_a_terminal_the_error_says_so(
     engine: Opened, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ci.engine.resolvers.terminals._TERMINAL", tmp_path / "none")
+    monkeypatch.setattr("ci.engine.resolvers.execution._TERMINAL", tmp_path / "none")
 
     with pytest.raises(dagger.QueryError, match="needs a terminal"):
         await engine.dag.container().from_(base).terminal().sync()

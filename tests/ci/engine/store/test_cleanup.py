@@ -13,8 +13,8 @@ import pytest
 from ci.engine.store.buildah import Buildah
 from ci.engine.store.cleanup import sweep
 from ci.engine.store.overlay import mounts_below
+from ci.engine.store.session_folders import open_session_folders
 from ci.engine.store.storage import Storage
-from ci.engine.store.workspace import open_workspace
 from ci.system.processes import run_process
 from tests.conftest import require_embedded_engine
 
@@ -38,7 +38,7 @@ async def small_disk(tmp_path: Path) -> AsyncIterator[Path]:
 
 @contextmanager
 def session(folder: Path) -> Iterator[Buildah]:
-    with open_workspace(folder) as workspace:
+    with open_session_folders(folder) as workspace:
         yield Buildah(workspace, Storage.prepare(folder, workspace.own, ()))
 
 
@@ -85,7 +85,7 @@ async def test_a_container_that_was_never_mounted_goes_from_a_full_disk(small_di
 
 async def test_what_a_dead_session_left_on_a_full_disk_is_swept(small_disk: Path) -> None:
     with session(small_disk) as dead:
-        name = dead.workspace.unique("c")
+        name = dead.folders.unique("c")
         await dead.ask("from", "--pull-never", "--name", name, "scratch")
         root = Path(await dead.ask("mount", name))
         await dead.ask("mount", name)
@@ -101,7 +101,7 @@ async def test_what_a_dead_session_left_on_a_full_disk_is_swept(small_disk: Path
 
 async def stray_mount(buildah: Buildah) -> Path:
     """Mount a container of which the store then loses the record."""
-    name = buildah.workspace.unique("c")
+    name = buildah.folders.unique("c")
     await buildah.ask("from", "--pull-never", "--name", name, "scratch")
     root = Path(await buildah.ask("mount", name))
     (buildah.storage.graph / "overlay-containers" / "containers.json").write_text("[]")

@@ -9,7 +9,7 @@ import pytest
 
 from ci.system.processes import run_process
 from tests.ci.engine.conftest import OpenEngine
-from tests.ci.engine.protocol.test_session import NOTHING, left
+from tests.ci.engine.protocol.test_session_process import NOTHING, left
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry]
 
@@ -29,9 +29,8 @@ async def small_disk(tmp_path: Path) -> AsyncIterator[Path]:
 async def test_a_full_disk_is_called_so(open_engine: OpenEngine, base: str, small_disk: Path) -> None:
     fill = "cat /dev/zero > /filled"
     async with open_engine(small_disk) as opened:
-        source = opened.dag.directory().with_new_file("Dockerfile", f"FROM {base}\nRUN {fill}\n")
         with pytest.raises(dagger.ExecError) as failure:
-            await source.docker_build().sync()
+            await opened.built(f"FROM {base}\nRUN {fill}\n").sync()
         assert "no space left on device" in failure.value.stderr.lower()
 
         with pytest.raises(dagger.QueryError, match=r"(?i)no space left on device"):
@@ -43,13 +42,13 @@ async def test_a_store_that_has_no_room_for_the_layer_is_called_so(
     open_engine: OpenEngine, base: str, small_disk: Path
 ) -> None:
     async with open_engine(small_disk) as opened:
-        container = opened.dag.container().from_(base)
-        await container.sync()
+        await opened.dag.container().from_(base).sync()
+        source = opened.source({"Dockerfile": f"FROM {base}\nCOPY big /big\n", "big": "x" * 2_000_000})
+        await source.sync()
         (small_disk / "ballast").write_bytes(b"x" * (_free(small_disk) - 300_000))
-        added = opened.dag.directory().with_new_file("big", "x" * 2_000_000)
 
         with pytest.raises(dagger.QueryError, match=r"(?i)no space left on device"):
-            await container.with_directory("/added", added).sync()
+            await source.docker_build().sync()
 
 
 def _free(folder: Path) -> int:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.engine.store.patterns import PatternError, PatternMatcher, read_ignore_file
+from ci.engine.errors import PatternError
+from ci.engine.store.patterns import PatternMatcher, read_ignore_file
 
 COVERED = [
     ("*", "file"),

@@ -1,0 +1,131 @@
+"""The images that a Dockerfile starts from, read from its text; no registry is asked.
+
+Pure. `ARG` before the first `FROM` is expanded as in https://docs.docker.com/reference/dockerfile/ ("Understand how
+ARG and FROM interact", "Environment replacement").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ci.dockerfile.reader import read_instructions
+from pipeline.rules.image_name import Reference, parse_reference
+from pipeline.rules.platforms import host_platform
+
+_FLAG = re.compile(r"^--([a-z-]+)=(\S+)\s*")
+_ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*))?\})")
+_NO_IMAGE = "scratch"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage(Reference):
+    """An image that a build starts from.
+
+    Attributes:
+        platform: The value of `--platform`, or empty.
+    """
+
+    platform: str = ""
+
+    @property
+    def version(self) -> str:
+        """The digest if the image is pinned, else the tag."""
+        return self.digest or self.tag or ""
+
+
+def parse_base_image(text: str, *, platform: str = "") -> BaseImage | None:
+    """Return the image that a reference in a Dockerfile refers to, or None if it is not a valid reference."""
+    found = parse_reference(text)
+    return None if found is None else BaseImage(found.registry, found.repository, found.tag, found.digest, platform)
+
+
+def base_images(dockerfile_text: str, *, build_args: Mapping[str, str] | None = None) -> tuple[BaseImage, ...]:
+    """Return the images that a Dockerfile takes from registries, each once, in the order of their first use.
+
+    These are the images in `FROM`, `COPY --from=` and `RUN --mount=…,from=`, without earlier stages and `scratch`. An
+    invalid reference is left out, for the builder to report.
+
+    Args:
+        dockerfile_text: The Dockerfile.
+        build_args: Build arguments; each overrides the default of an `ARG` before the first `FROM`.
+    """
+    scope = _automatic_arguments()
+    stages: set[str] = set()
+    count = 0
+    found: dict[BaseImage, None] = {}
+    for each in read_instructions(dockerfile_text):
+        match each.keyword:
+            case "ARG" if count == 0:
+                _declare(each.rest, scope, build_args or {})
+            case "FROM":
+                name, platform, stage = _read_from(each.rest, scope)
+                _collect([] if name.lower() in stages else [(name, platform)], found)
+                count += 1
+                stages |= {str(count - 1), stage.lower()} - {""}
+            case "COPY" | "ADD" | "RUN":
+                _collect([(name, "") for name in _other_sources(each.rest) if name.lower() not in stages], found)
+            case _:
+                continue
+    return tuple(found)
+
+
+def _collect(wanted: list[tuple[str, str]], found: dict[BaseImage, None]) -> None:
+    for name, platform in wanted:
+        image = parse_base_image(name, platform=platform)
+        if image is not None and name.lower() != _NO_IMAGE:
+            found[image] = None
+
+
+def _automatic_arguments() -> dict[str, str]:
+    host = host_platform()
+    parts = {"PLATFORM": str(host), "OS": host.system, "ARCH": host.architecture, "VARIANT": host.variant}
+    return {f"{side}{part}": value for side in ("BUILD", "TARGET") for part, value in parts.items()}
+
+
+def _declare(rest: str, scope: dict[str, str], given: Mapping[str, str]) -> None:
+    for found in _ARGUMENT.finditer(rest):
+        name, default = found[1], found[2]
+        if name in given:
+            scope[name] = given[name]
+        elif default is not None:
+            scope[name] = _expand(_unquote(default), scope)
+
+
+def _read_from(rest: str, scope: Mapping[str, str]) -> tuple[str, str, str]:
+    platform = ""
+    while (flag := _FLAG.match(rest)) is not None:
+        platform = _expand(_unquote(flag[2]), scope) if flag[1] == "platform" else platform
+        rest = rest[flag.end() :]
+    name, *alias = rest.split() or [""]
+    stage = alias[1] if len(alias) > 1 and alias[0].upper() == "AS" else ""
+    return _expand(_unquote(name), scope), platform, stage
+
+
+def _other_sources(rest: str) -> Iterator[str]:
+    while (flag := _FLAG.match(rest)) is not None:
+        if flag[1] == "from":
+            yield _unquote(flag[2])
+        elif flag[1] == "mount":
+            yield from (part[5:] for part in flag[2].split(",") if part.startswith("from="))
+        rest = rest[flag.end() :]
+
+
+def _expand(text: str, scope: Mapping[str, str]) -> str:
+    def value(found: re.Match[str]) -> str:
+        name, operator, other = found[1] or found[2], found[3], found[4] or ""
+        current = scope.get(name)
+        counts = bool(current) if operator and operator.startswith(":") else current is not None
+        if operator is None:
+            return current or ""
+        if operator.endswith("-"):
+            return (current or "") if counts else _expand(other, scope)
+        return _expand(other, scope) if counts else ""
+
+    return _VARIABLE.sub(value, text)
+
+
+def _unquote(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text

@@ -1,0 +1,94 @@
+"""What buildah 1.28 requires of Dockerfiles: refusals, keys for its cache, the command of a failed step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from ci.dockerfile.reader import Instruction, read_instructions
+from ci.engine.errors import NotServedError, QueryFailedError
+
+_SALT = "EMBEDDED_ENGINE_CACHE_KEY_"
+_SALT_DIGITS = 16
+_SALTED = re.compile(rf" {_SALT}[0-9a-f]{{{_SALT_DIGITS}}}(=1)?")
+_COUNTED = re.compile(r"^\|(\d+) ")
+_RUN_FLAGS = re.compile(r"^(--(mount|network|security)=\S+\s+)+")
+
+
+def check_dockerfile(found: Sequence[Instruction], path: str) -> None:
+    """Refuse a Dockerfile that buildah cannot build.
+
+    Raises:
+        QueryFailedError: It has no FROM.
+        NotServedError: It has a heredoc.
+    """
+    if not any(each.keyword == "FROM" for each in found):
+        msg = f"{path}: no build stage: there is no FROM" if found else f"{path}: file with no instructions"
+        raise QueryFailedError(msg)
+    for each in found:
+        if each.heredocs:
+            what = f"a heredoc in a Dockerfile (line {each.first + 1}: {each.keyword} <<{each.heredocs[0]})"
+            raise NotServedError(what)
+
+
+def salted(text: str, arguments: Mapping[str, str]) -> str:
+    """Return a Dockerfile whose steps differ if the value of an argument that they use differs.
+
+    buildah 1.28 (issue 5501) caches a step by its text and the names of arguments, without their values: after
+    `ARG REV=1`, an `ENV REV=$REV` keeps its first value. So each ARG that a step other than RUN uses is followed by one
+    more, whose name depends on the value. RUN is cached by the values themselves.
+
+    Args:
+        text: The Dockerfile.
+        arguments: The values of build arguments by name.
+
+    Returns:
+        The Dockerfile to build; `unsalted` removes the addition from the history of its image.
+    """
+    found = read_instructions(text)
+    lines = text.split("\n")
+    starts = [number for number, each in enumerate(found) if each.keyword == "FROM"]
+    stages = found[starts[0] :] if starts else []
+    before = [each.rest for each in found[: starts[0]] if each.keyword == "ARG"] if starts else []
+    for each in stages:
+        names = [word.partition("=")[0] for word in each.rest.split()] if each.keyword == "ARG" else []
+        if any(_is_used(name, stages) for name in names):
+            content = json.dumps([each.rest, [arguments.get(name) for name in names], before])
+            lines[each.last] += f"\nARG {_SALT}{hashlib.sha256(content.encode()).hexdigest()[:_SALT_DIGITS]}=1"
+    return "\n".join(lines)
+
+
+def unsalted(created_by: str) -> str:
+    """Return an entry of an image's history without what `salted` added; empty if nothing is left."""
+    if not (count := len(_SALTED.findall(created_by))):
+        return created_by
+    if "#(nop) ARG " in created_by:
+        return ""
+    clean = _SALTED.sub("", created_by)
+    return _COUNTED.sub(lambda arguments: f"|{left} " if (left := int(arguments[1]) - count) else "", clean)
+
+
+def command_of_step(found: Sequence[Instruction], step: str) -> list[str]:
+    """Return the command of the RUN in a message of buildah.
+
+    Args:
+        found: The Dockerfile's instructions.
+        step: What follows `RUN` in the message: the text, or the words of an exec form.
+    """
+    for each in found:
+        if each.keyword != "RUN" or not each.rest.startswith("["):
+            continue
+        try:
+            words = json.loads(each.rest)
+        except ValueError:
+            continue
+        if isinstance(words, list) and " ".join(map(str, words)) == step:
+            return [str(word) for word in words]
+    return ["/bin/sh", "-c", _RUN_FLAGS.sub("", step)]
+
+
+def _is_used(name: str, found: Sequence[Instruction]) -> bool:
+    use = re.compile(rf"\$(?:{re.escape(name)}\b|\{{{re.escape(name)}\b)")
+    return any(each.keyword not in {"RUN", "FROM"} and use.search(each.rest) for each in found)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from ci.dockerfile.reader import read_instructions
+from ci.engine.errors import NotServedError, QueryFailedError
+from ci.engine.store.buildah_dockerfiles import check_dockerfile, command_of_step, salted, unsalted
+
+
+@pytest.mark.parametrize("line", ["RUN <<EOF", "COPY <<-'END' /x", 'RUN python3 <<"PY"'])
+def test_heredocs_are_refused_with_their_line(line: str) -> None:
+    with pytest.raises(NotServedError, match="line 2"):
+        check_dockerfile(read_instructions(f"FROM a\n{line}\n"), "Dockerfile")
+
+
+@pytest.mark.parametrize("line", ['RUN cat <<< "x"', "RUN echo $((1<<2))", "RUN echo '1 << 3'"])
+def test_what_only_looks_like_a_heredoc_passes(line: str) -> None:
+    check_dockerfile(read_instructions(f"FROM a\n{line}\n"), "Dockerfile")
+
+
+def salts(text: str, arguments: dict[str, str]) -> list[str]:
+    return [line for line in salted(text, arguments).split("\n") if "EMBEDDED_ENGINE_CACHE_KEY_" in line]
+
+
+def test_an_argument_that_env_uses_is_followed_by_one_that_depends_on_its_value() -> None:
+    text = "ARG REV\nFROM a\nARG REV=none\nENV REV=$REV\n"
+
+    lines = salted(text, {"REV": "1"}).split("\n")
+
+    (salt,) = salts(text, {"REV": "1"})
+    assert lines.index(salt) == 3
+    assert [line for line in lines if line != salt] == text.split("\n")
+
+
+def test_an_argument_that_only_run_uses_is_left_alone() -> None:
+    text = "FROM a\nARG REV\nRUN echo $REV\n"
+
+    assert salted(text, {"REV": "1"}) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("FROM a\nARG REV=one\nLABEL r=${REV}\n", {"REV": "other"}),
+        ("FROM a\nARG REV=two\nLABEL r=${REV}\n", {}),
+        ("ARG REV=global\nFROM a\nARG REV\nLABEL r=${REV}\n", {}),
+        ("ARG REV=another\nFROM a\nARG REV\nLABEL r=${REV}\n", {}),
+        ("FROM a\nARG \\\n  REV=multiline\nLABEL r=${REV}\n", {}),
+        ("FROM a\nARG REV=one OTHER=x\nLABEL r=${REV}\n", {}),
+        ("FROM a\nARG REV=one\nLABEL r=${REV:-x}\n", {"REV": 'quote"d $and\nlines'}),
+        ("FROM a\nARG REV=from\nARG COPY=$REV\nRUN x\n", {}),
+    ],
+)
+def test_every_value_has_a_salt_of_its_own(text: str, arguments: dict[str, str]) -> None:
+    reference = salts("FROM a\nARG REV=one\nLABEL r=${REV}\n", {})
+    found = salts(text, arguments)
+
+    assert len(found) == 1
+    assert found != reference
+    assert found == salts(text, arguments)
+
+
+def test_another_argument_does_not_change_the_salt() -> None:
+    text = "FROM a\nARG REV\nENV R=$REV\n"
+
+    assert salted(text, {"OTHER": "1"}) == salted(text, {})
+
+
+def test_the_salt_does_not_show_in_the_history() -> None:
+    (salt,) = salts("FROM a\nARG REV\nENV R=$REV\n", {})
+    name = salt.removeprefix("ARG ").removesuffix("=1")
+
+    assert unsalted(f"/bin/sh -c #(nop) ARG REV {name}") == ""
+    assert unsalted(f"|2 REV=a {name}=1 /bin/sh -c env") == "|1 REV=a /bin/sh -c env"
+    assert unsalted(f"|1 {name}=1 /bin/sh -c env") == "/bin/sh -c env"
+    assert unsalted("/bin/sh -c #(nop) ENV REV=$REV") == "/bin/sh -c #(nop) ENV REV=$REV"
+
+
+def test_the_command_of_a_failed_step_is_told_as_it_was_run() -> None:
+    found = read_instructions('FROM a\nRUN ["/bin/echo", "one two"]\nRUN --mount=type=cache,target=/x echo $A\n')
+
+    assert command_of_step(found, "/bin/echo one two") == ["/bin/echo", "one two"]
+    assert command_of_step(found, "--mount=type=cache,target=/x echo $A") == ["/bin/sh", "-c", "echo $A"]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "RUN x\n"])
+def test_a_dockerfile_without_a_base_is_an_error(text: str) -> None:
+    with pytest.raises(QueryFailedError, match="Dockerfile"):
+        check_dockerfile(read_instructions(text), "Dockerfile")
