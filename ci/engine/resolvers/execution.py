@@ -23,7 +23,15 @@ async def with_exec(session: Session, state: ContainerState, *, args: list[str])
         raise QueryFailedError(msg)
     runner = await session.runner()
     async with session.step(f"run {shlex.join(args)}") as step:
-        return await run_command(session.buildah, runner, state, args, on_line=step.line, scrub=session.secrets.scrub)
+        return await run_command(
+            session.buildah,
+            runner,
+            state,
+            args,
+            on_stdout=step.line,
+            on_stderr=step.error_line,
+            scrub=session.secrets.scrub,
+        )
 
 
 @RESOLVERS.field("Container.stdout")
