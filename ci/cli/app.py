@@ -10,15 +10,13 @@ import typer
 
 from ci.cli import build_commands, doctor_command, github_commands, registry_commands, session_command
 from ci.cli.console import error_console, print_verbatim
+from pipeline.rules.errors import ExitCode
 from pipeline.rules.text import one_line
 
 app = typer.Typer(
     name="lr-ci",
     help="Build the backend of this repository, publish it by the tagging rules, and print its digest.",
-    epilog=(
-        "Exit codes: 0 success, 1 internal error, 2 invalid usage, ref, commit, name or directory, "
-        "3 build failed, 4 access denied, 5 registry, network or engine failed, 6 refused by a guard."
-    ),
+    epilog=f"Exit codes: {'; '.join(f'{code.value} {code.meaning}' for code in ExitCode)}.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

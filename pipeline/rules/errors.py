@@ -11,15 +11,24 @@ from typing import ClassVar, Self
 
 
 class ExitCode(IntEnum):
-    """How `lr-ci` exits."""
+    """How `lr-ci` exits, and what that means."""
 
-    OK = 0
-    BUG = 1
-    USAGE = 2
-    BUILD = 3
-    AUTH = 4
-    NETWORK = 5
-    GUARD = 6
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Return a code with its meaning, which the help shows."""
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
+
+    OK = 0, "success"
+    BUG = 1, "internal error"
+    USAGE = 2, "invalid usage, ref, commit, name or directory"
+    BUILD = 3, "build failed"
+    AUTH = 4, "access denied"
+    NETWORK = 5, "registry, network or engine failed"
+    GUARD = 6, "refused by a guard"
 
 
 class PipelineError(Exception):

@@ -1,7 +1,7 @@
 """The options that `lr-ci` and the module share, each defined once.
 
-A field is an option: its name, type and default are the field's, and `Option` says the rest. `lr-ci` makes its command
-line of these models, and the module describes its arguments by `described`.
+Each field of a model here is an option: its name, type and default are the field's, and `Option` has the rest. `lr-ci`
+derives its command line from the models; the module, whose signatures Dagger reads, its defaults and descriptions.
 
 Pure.
 """

@@ -81,8 +81,8 @@ def test_an_option_that_several_commands_have_is_described_alike() -> None:
 def test_the_help_says_what_the_exit_codes_mean(in_process: InProcess) -> None:
     text = " ".join(in_process("--help").stdout.split())
     assert (
-        "Exit codes: 0 success, 1 internal error, 2 invalid usage, ref, commit, name or directory, "
-        "3 build failed, 4 access denied, 5 registry, network or engine failed, 6 refused by a guard." in text
+        "Exit codes: 0 success; 1 internal error; 2 invalid usage, ref, commit, name or directory; "
+        "3 build failed; 4 access denied; 5 registry, network or engine failed; 6 refused by a guard." in text
     )
 
 
@@ -118,6 +118,13 @@ def test_settings_hold_where_a_token_is_and_not_what_it_is() -> None:
 def test_a_token_that_is_no_place_is_refused() -> None:
     with pytest.raises(UsageError, match="--token: Invalid secret source"):
         settings(token="ghp_0123456789")
+
+
+@pytest.mark.parametrize("arguments", [("--command", "'"), ("--command", ""), ("--path", "up"), ("--port", "0")])
+def test_an_invalid_check_is_refused_before_anything_is_read(in_process: InProcess, arguments: tuple[str, str]) -> None:
+    run = in_process("verify", *arguments)
+    assert run.exit_code == 2
+    assert f" {arguments[0].removeprefix('--')} " in run.complaint[0]
 
 
 @pytest.mark.parametrize("platform", ["foo", "linux", "linux/", "Linux/AMD64", "linux/amd64 ", "linux/arm64/8"])
