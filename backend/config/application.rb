@@ -13,20 +13,20 @@ module LinkRadar
     config.load_defaults 6.1
     config.api_only = true
 
-    # Requests come by IP, by service name and through proxies; whoever routes them decides which hosts exist.
+    # Requests arrive by IP, by service name and through proxies, so the host header is not checked here.
     config.hosts.clear
 
-    # What no controller rescues (an unknown route, a bug) is answered in JSON too.
+    # Exceptions that no controller rescues (an unknown route, a bug) also return JSON.
     config.exceptions_app = JsonErrors
 
-    # Saved URLs can carry tokens.
+    # Saved URLs can contain tokens.
     config.filter_parameters += [:url]
 
     config.logger = ActiveSupport::TaggedLogging.new(ActiveSupport::Logger.new($stdout))
     config.log_tags = [:request_id]
     config.log_level = ENV.fetch("RAILS_LOG_LEVEL", "info").downcase.to_sym
 
-    # Nothing this API stores or sends is signed with it (no sessions, no cookies), so one for each process will do.
+    # This API signs nothing with it (no sessions, no cookies), so a random key per process is sufficient.
     def secret_key_base
       @secret_key_base ||= ENV["SECRET_KEY_BASE"].presence || SecureRandom.hex(64)
     end

@@ -1,6 +1,6 @@
-# RubyGems finds the libraries where Debian's packages put them, so there is no Bundler to set up here; only this,
-# which Bundler would have loaded and Rails's commands rely on.
+# RubyGems finds the libraries of the Debian packages without Bundler. Rails commands need pathname, which Bundler would
+# otherwise load.
 require "pathname"
 
-# Output must reach the container's log as it is written.
+# Write output to the container's log immediately.
 $stdout.sync = true

@@ -1,5 +1,6 @@
-# Error answers from outside the controllers, in the same JSON. As the application's exceptions_app it is called with
-# the status as the path ("/400"). Plain Rack: a controller would parse the request again, malformed as it may be.
+# Error responses from outside the controllers, in the same JSON format. As the application's exceptions_app, this is
+# called with the status as the path ("/400"). It is plain Rack, because a controller would parse the possibly malformed
+# request again.
 module JsonErrors
   def self.call(env)
     answer Integer(env["PATH_INFO"].delete_prefix("/"), 10)

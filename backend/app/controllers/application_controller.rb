@@ -1,4 +1,4 @@
-# Every error is {"error": message}, with "details" (messages by attribute) where a record was invalid.
+# Every error is {"error": message}. For invalid records, it also contains "details" (messages by attribute).
 class ApplicationController < ActionController::API
   wrap_parameters format: [:json]
 

@@ -1,5 +1,4 @@
-# Healthy means that the database answers, which reading the table proves and "SELECT 1" would not: SQLite answers
-# that without opening the file.
+# Healthy if a table can be read. "SELECT 1" would not be sufficient: SQLite evaluates it without opening the file.
 class HealthController < ApplicationController
   def show
     Link.exists?

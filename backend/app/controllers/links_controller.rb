@@ -22,7 +22,7 @@ class LinksController < ApplicationController
       render_invalid link
     end
   rescue ActiveRecord::RecordNotUnique
-    # Another request saved the same URL between this one's validation and its insert.
+    # Another request saved the same URL between validation and insert.
     link.errors.add(:url, :taken)
     render_invalid link
   end

@@ -1,5 +1,5 @@
-# A URL that a user saved. It is stored normalized (scheme and host in lower case, "/" for an empty path), so that two
-# spellings of one address count as one link.
+# A URL that a user saved. It is normalized (lowercase scheme and host, "/" for an empty path), so that different
+# spellings of one address are the same link.
 class Link < ApplicationRecord
   MAX_URL_LENGTH = 2048
   MAX_TITLE_LENGTH = 255
@@ -24,7 +24,7 @@ class Link < ApplicationRecord
     errors.add(:url, "must be an http or https URL with a host") unless parsed_url
   end
 
-  # The URI when it is one that a link may have, else nil.
+  # The parsed URI, or nil if it is not valid for a link.
   def parsed_url
     return if url.length > MAX_URL_LENGTH
 

@@ -1,15 +1,15 @@
-# One page of a list, as the query asked for it.
+# One page of a list, as requested by the query.
 class Page
   class Invalid < StandardError; end
 
   DEFAULT_SIZE = 20
   MAX_SIZE = 100
-  # Keeps the offset well inside SQLite's 64-bit integers.
+  # Keeps the offset within SQLite's 64-bit integers.
   MAX_NUMBER = 1_000_000_000
 
   attr_reader :number, :size
 
-  # number, size: the query's strings, nil where it had none. Raises Invalid unless they are integers within bounds.
+  # number, size: strings from the query, or nil. Raises Invalid unless they are integers within bounds.
   def initialize(number:, size:)
     @number = positive_integer("page", number, default: 1, max: MAX_NUMBER)
     @size = positive_integer("per_page", size, default: DEFAULT_SIZE, max: MAX_SIZE)

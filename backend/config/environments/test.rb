@@ -1,7 +1,7 @@
 Rails.application.configure do
   config.cache_classes = true
   config.eager_load = true
-  # Clients see production's error answers, so the tests do too.
+  # Tests use the same error responses as production.
   config.consider_all_requests_local = false
   config.logger = ActiveSupport::Logger.new(IO::NULL)
   # Rails would migrate a database on disk; test/test_helper.rb migrates the one in memory.

@@ -1,8 +1,8 @@
-# What later versions of Rails do for SQLite by default, so that threads that write at once wait for each other:
-# - a transaction takes the write lock when it begins, since SQLite refuses at once, whatever the timeout, to let two
-#   transactions that have both read turn to writing;
-# - waiting happens in Ruby, since the wait inside SQLite (`timeout` in database.yml) holds Ruby's global lock, and
-#   with it the very thread that is waited for.
+# The default of later Rails versions for SQLite, so that concurrent writers wait for each other:
+# - A transaction takes the write lock when it begins. If two transactions that have both read start to write, SQLite
+#   fails one of them immediately, independent of the timeout.
+# - The wait is done in Ruby. The wait inside SQLite (`timeout` in database.yml) holds Ruby's global lock, which blocks
+#   the thread that holds the write lock.
 module SqliteConcurrency
   WAIT_SECONDS = 0.005
   WAIT_TIMES = 1000

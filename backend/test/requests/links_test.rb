@@ -44,7 +44,7 @@ class LinksTest < ActionDispatch::IntegrationTest
 
   test "refuses a URL that another request saves at the same moment" do
     save_links(1)
-    # The race itself cannot be timed, so validation is made to see what it would have seen: no such link.
+    # The race cannot be timed, so the validation is stubbed to find no such link.
     late = Link.new(url: "https://example.com/1")
     late.define_singleton_method(:save) { super(validate: false) }
 
