@@ -1,4 +1,4 @@
-"""A tiny base image made of this machine's own shell and tools, for tests that must not need Docker Hub."""
+"""A tiny base image made of the host's shell and tools, so that tests do not need Docker Hub."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import json
-import platform
 import shutil
 import subprocess
 import tarfile
@@ -14,32 +13,33 @@ from pathlib import Path
 
 import httpx
 
+from pipeline.rules.platforms import host_platform
+
 TOOLS = ("sh", "cat", "chmod", "cp", "env", "id", "ls", "mkdir", "rm", "sleep", "stat", "touch", "true", "false")
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
 }
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _CREATED = "2024-01-01T00:00:00Z"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def push_base_image(url: str, repository: str, tag: str) -> None:
-    """Make the image and push it.
+    """Create the image and push it.
 
     Args:
         url: The registry, `http://localhost:5001`.
-        repository: Where in it.
-        tag: Under which tag.
+        repository: The repository in it.
+        tag: The tag.
     """
     tar = _layer()
     layer = gzip.compress(tar, mtime=0)
     config = {
-        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "architecture": host_platform().architecture,
         "os": "linux",
         "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["sh"]},
         "rootfs": {"type": "layers", "diff_ids": [_digest(tar)]},
-        # buildah finds no step behind a base in its cache whose history has no date.
+        # Without a date in its history, buildah does not use its cache for the steps on top of a base image.
         "created": _CREATED,
         "history": [{"created": _CREATED, "created_by": "the tests"}],
     }

@@ -1,14 +1,14 @@
-"""A small server that stands for GitHub's REST API: labels and issues of one repository.
+"""A small server in place of GitHub's REST API: labels and issues of one repository.
 
-GitHub itself cannot be had in tests: it needs an account, and notifies people. It runs in a thread (`running_api`), or
-as a program that prints its address once it answers:
+GitHub itself cannot be used in tests: it requires an account, and notifies people. The server runs in a thread
+(`running_api`), or as a program that prints its URL once it answers:
 
     python -m tests.github_api --port 0 --state state.json --fault 'bad-gateway POST /issues 2'
 
-What was asked and what came of it is in the state file after each request, and never the token:
-`{"requests": [{"method", "path", "query", "status"}], "labels": [...], "issues": [...]}`. Labels and issues are taken
-from the file where it is there at the start. A fault is on for so many requests (1; -1: all) of a method whose path
-ends so; `POST /_faults` with `{"kind", "method", "path", "times"}` switches one on, `GET /_state` answers the state.
+After each request, the state file contains all requests and their results, and never the token:
+`{"requests": [{"method", "path", "query", "status"}], "labels": [...], "issues": [...]}`. If the file exists at the
+start, labels and issues are read from it. A fault affects a number of requests (1; -1 for all) with a method and the
+end of a path; `POST /_faults` with `{"kind", "method", "path", "times"}` adds one, `GET /_state` returns the state.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LONGEST_BODY = 65_536
 
 @dataclass
 class State:
-    """What the server holds, and what it was asked."""
+    """The server's content, and the requests that it got."""
 
     requests: list[dict[str, Any]] = field(default_factory=list)
     labels: list[dict[str, Any]] = field(default_factory=list)
@@ -52,8 +52,8 @@ class GitHubApi:
     """The server's application.
 
     Args:
-        state_file: Where the state is kept, or None.
-        repository: The one repository that there is, `owner/name`.
+        state_file: The file that the state is kept in, or None.
+        repository: The only repository, `owner/name`.
     """
 
     def __init__(self, state_file: Path | None = None, repository: str = REPOSITORY) -> None:
@@ -81,15 +81,15 @@ class GitHubApi:
         )
 
     def fail(self, kind: Fault, method: str, path: str, times: int = 1) -> None:
-        """Switch a fault on."""
+        """Add a fault."""
         self._switches.append(Switch(kind, method, path, times))
 
     def meet(self, method: str, path: str, count: int) -> None:
-        """Hold the next requests of a method whose path ends so until there are so many of them."""
+        """Hold the next requests with a method and the end of a path until there are `count` of them."""
         self._meeting = (method, path, count)
 
     def asked(self, method: str, path: str) -> int:
-        """Count the requests of a method whose path ends so."""
+        """Return the number of requests with a method and the end of a path."""
         return sum(one["method"] == method and one["path"].endswith(path) for one in self.state.requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,7 +118,7 @@ class GitHubApi:
             await (self._app if response is None else response)(scope, receive, answer)
         if kind in {Fault.DROP, Fault.DROP_AFTER}:
             self._save()
-            # Only uvicorn's own cycle knows the connection: ASGI has no way to end one without an answer.
+            # Only uvicorn's own cycle has the connection: ASGI cannot close one without an answer.
             send.__self__.transport.abort()  # type: ignore[attr-defined]
 
     async def _switch_on(self, request: Request) -> Response:
@@ -180,7 +180,7 @@ class GitHubApi:
         return JSONResponse(issue)
 
     def add_issue(self, title: str, body: str, labels: list[str], **more: Any) -> dict[str, Any]:
-        """Add an issue as it is opened; a label that is not there is made without a colour of its own."""
+        """Add an issue as GitHub does; missing labels are created with a default colour."""
         for name in labels:
             if self._label(name) is None:
                 self.state.labels.append({"name": name, "color": "ededed", "description": None})
@@ -234,13 +234,13 @@ def _now() -> str:
 
 @contextmanager
 def running_api(api: GitHubApi, port: int = 0) -> Iterator[GitHubApi]:
-    """Serve for the length of a block, in a thread; the address is `api.url`."""
+    """Serve in a thread while the block runs; the URL is `api.url`."""
     server = uvicorn.Server(uvicorn.Config(api, port=port, http="h11", lifespan="off", log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         if not thread.is_alive():
-            msg = f"nothing can be served on port {port}"
+            msg = f"cannot listen on port {port}"
             raise OSError(msg)
         time.sleep(0.005)
     api.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
@@ -252,8 +252,8 @@ def running_api(api: GitHubApi, port: int = 0) -> Iterator[GitHubApi]:
 
 
 def main() -> None:
-    """Serve until a signal."""
-    parser = argparse.ArgumentParser(description="Stand for GitHub's API.")
+    """Serve until a signal arrives."""
+    parser = argparse.ArgumentParser(description="Serve in place of GitHub's API.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--state", type=Path)
     parser.add_argument("--repository", default=REPOSITORY)

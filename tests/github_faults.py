@@ -1,4 +1,4 @@
-"""What a server that stands for GitHub's API can do instead of its work."""
+"""Faults of the server in place of GitHub's API."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 
 class Fault(StrEnum):
-    """Something that GitHub, or what stands before it, does."""
+    """A fault of GitHub, or of a proxy in front of it."""
 
     BAD_GATEWAY = "bad-gateway"
     """502 with an HTML body, as GitHub's own load balancer answers."""
     DROP = "drop"
-    """Closes the connection without an answer; nothing was done."""
+    """Closes the connection without an answer, and does nothing."""
     DROP_AFTER = "drop-after"
-    """Does its work, then closes the connection without an answer."""
+    """Carries out the request, then closes the connection without an answer."""
     STALL = "stall"
     """Answers after two seconds."""
     SECONDARY_LIMIT = "secondary-limit"
     """403 with `Retry-After: 0`."""
     SLOW_LIMIT = "slow-limit"
-    """403 that asks to wait for an hour."""
+    """403 that requests a wait of an hour."""
     SILENT_LIMIT = "silent-limit"
-    """403 that names the limit, and not how long it lasts."""
+    """403 that states the limit, but not how long it lasts."""
     TOO_MANY = "too-many"
     """429 with `Retry-After: 1`."""
     BAD_RETRY_AFTER = "bad-retry-after"
     """429 with a date in `Retry-After`."""
     FORBIDDEN = "forbidden"
-    """403, as a token without the permission gets it."""
+    """403, as for a token without the permission."""
     UNAUTHORIZED = "unauthorized"
-    """401 that repeats the token."""
+    """401 with the token in the answer."""
     NOT_FOUND = "not-found"
-    """404, as a token that may not see the repository gets it."""
+    """404, as for a token without access to the repository."""
     GONE = "gone"
     """410: issues are disabled."""
     INVALID = "invalid"
@@ -59,13 +59,13 @@ _REFUSALS: dict[Fault, tuple[int, dict[str, str], str]] = {
 
 @dataclass
 class Switch:
-    """A fault that is on.
+    """A fault and the requests that it affects.
 
     Attributes:
-        kind: What happens.
-        method: To requests of which method.
-        path: How their paths end.
-        times: How many more of them; -1 for all.
+        kind: The fault.
+        method: The requests' method.
+        path: The end of their paths.
+        times: The number of further requests; -1 for all.
     """
 
     kind: Fault
@@ -74,7 +74,7 @@ class Switch:
     times: int = 1
 
     def takes(self, method: str, path: str) -> bool:
-        """Say whether a request meets the fault, which then is on for one less."""
+        """Return whether a request is affected, and count it."""
         if self.times == 0 or method != self.method or not path.endswith(self.path):
             return False
         self.times -= 1
@@ -82,7 +82,7 @@ class Switch:
 
 
 def refusal(kind: Fault | None, authorization: str) -> Response | None:
-    """Return what is answered instead, or None where the request goes on."""
+    """Return the answer of a fault, or None to carry out the request."""
     if kind is Fault.BAD_GATEWAY:
         return HTMLResponse("<html><h1>502 Bad Gateway</h1></html>", 502)
     if kind is Fault.PORTAL:

@@ -1,4 +1,4 @@
-"""Real registries for tests: each on a free port with its data in a folder that is thrown away."""
+"""Real registries for tests, each on a free port with its data in a temporary directory."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PASSWORD = "correct horse battery staple"
 
 @dataclass(frozen=True)
 class RunningRegistry:
-    """A registry that runs, and how to get in.
+    """A running registry and its credentials.
 
     Attributes:
-        settings: Where it is.
-        user: Who may log in; empty when all may do all.
-        password: The user's.
+        settings: Its settings.
+        user: The user; empty if it requires no credentials.
+        password: The user's password.
     """
 
     settings: RegistrySettings
@@ -54,7 +54,7 @@ class RunningRegistry:
         return httpx.Client(base_url=self.url, auth=self.auth, trust_env=False, timeout=10)
 
     def requests(self) -> list[Request]:
-        """Return every request since the fixture handed it out; waits until the log holds them all."""
+        """Return every request since the registry was started; wait until the log contains them all."""
         mark = f"mark={secrets.token_hex(8)}"
         with httpx.Client(trust_env=False, timeout=10) as client:
             client.get(f"{self.url}/v2/?{mark}")
@@ -65,16 +65,16 @@ class RunningRegistry:
                 marks = [place for place, request in enumerate(requests) if request.query.startswith("mark=")]
                 return [request for place, request in enumerate(requests) if place > marks[0] and place not in marks]
             time.sleep(0.005)
-        pytest.fail(f"{self.settings.log_file} does not show the request {mark}")
+        pytest.fail(f"{self.settings.log_file} does not contain the request {mark}")
 
 
 def htpasswd_line(user: str, password: str) -> str:
-    """Return a line of a password file as docker-registry wants it: bcrypt, at its lowest cost."""
+    """Return a line of a password file for docker-registry: bcrypt, with the lowest cost."""
     return f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n"
 
 
 def free_port() -> int:
-    """Return a port that nothing listened on a moment ago, and that no outgoing connection is given."""
+    """Return a free port, outside the range of outgoing connections."""
     for _ in range(100):
         port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe:
@@ -89,7 +89,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(folder: Path, *, with_auth: bool = False) -> Iterator[RunningRegistry]:
-    """Run a registry for the length of a block; usable outside of an event loop only."""
+    """Run a registry while the block runs; not inside an event loop."""
     if shutil.which("docker-registry") is None:
         pytest.skip("docker-registry is not installed; `make setup` installs it")
     htpasswd = None
@@ -101,7 +101,7 @@ def running(folder: Path, *, with_auth: bool = False) -> Iterator[RunningRegistr
     anyio.run(up, settings)
     started = RunningRegistry(settings, USER, PASSWORD) if with_auth else RunningRegistry(settings)
     try:
-        started.requests()  # leaves its mark, behind which the test's own begin
+        started.requests()  # leaves a mark: the test's own requests come after it
         yield started
     finally:
         anyio.run(down, settings)
@@ -109,20 +109,20 @@ def running(folder: Path, *, with_auth: bool = False) -> Iterator[RunningRegistr
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[RunningRegistry]:
-    """An empty registry that is open to all."""
+    """An empty registry that requires no credentials."""
     with running(tmp_path / "registry") as started:
         yield started
 
 
 @pytest.fixture
 def registry_with_auth(tmp_path: Path) -> Iterator[RunningRegistry]:
-    """An empty registry that lets one user in."""
+    """An empty registry with one user."""
     with running(tmp_path / "registry-with-auth", with_auth=True) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]:
-    """One registry for all tests that do not mind what others put there."""
+    """One registry for all tests that do not depend on an empty one."""
     with running(tmp_path_factory.mktemp("shared-registry")) as started:
         yield started

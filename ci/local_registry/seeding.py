@@ -94,7 +94,7 @@ def _recipe(image: BaseImage, settings: RegistrySettings) -> DebianBase:
     if base is None:
         msg = f"{image} is not available: Docker Hub does not answer, and only Debian's releases can be built locally."
         copy = f"skopeo copy --dest-tls-verify=false docker://{image} docker://{_local_name(image, settings)}"
-        raise EngineError(msg, hint=f"Build from debian:bookworm-slim, or on a host that reaches Docker Hub: {copy}")
+        raise EngineError(msg, hint=f"Build from debian:bookworm-slim, or copy it while the Hub can be reached: {copy}")
     return base
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from ci.system.folders import registry_folder
 from pipeline.rules.errors import UsageError
+from pipeline.rules.image_name import HIGHEST_PORT
 
 DEFAULT_PORT = 5001
 """The local registry's default port, as in the Makefile."""
 
 POLL_SECONDS = 0.02
-"""How often a port or process is checked while waiting for it."""
-
-_HIGHEST_PORT = 65535
+"""Seconds between two checks of a port or process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +31,8 @@ class RegistrySettings:
     htpasswd: Path | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.port <= _HIGHEST_PORT:
-            msg = f"Invalid port {self.port}: expected 1 to {_HIGHEST_PORT}."
+        if not 1 <= self.port <= HIGHEST_PORT:
+            msg = f"Invalid port {self.port}: it must be between 1 and {HIGHEST_PORT}."
             raise UsageError(msg)
 
     @property

@@ -1,6 +1,6 @@
-"""Runs the workflows of `.github` by act, on this machine itself, and reads what became of them.
+"""Runs the workflows of `.github` with act, directly on the host, and reads the results.
 
-Third-party actions have local stand-ins (`stand_ins/`): they are downloaded and run as they are on GitHub alone.
+Third-party actions have local stand-ins (`stand_ins/`); the real ones run only on GitHub.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _SECONDS = 300
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a job as it ran.
+    """One step of a job that ran.
 
     Attributes:
         result: `success`, `failure` or `skipped`.
-        exit_code: Of its command, where that failed.
-        output: What it printed.
+        exit_code: The exit code of its command if that failed.
+        output: The output of its command.
         outputs: Its step outputs.
-        summary: What it added to the job's summary.
+        summary: Its part of the job summary.
     """
 
     result: str = ""
@@ -61,13 +61,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """A workflow that has run.
+    """A workflow that ran.
 
     Attributes:
-        exit_code: Of act: 0 when all jobs succeeded.
-        events: What act logged, in its order.
-        artifacts: Where uploaded artifacts are.
-        text: All of it as it was printed.
+        exit_code: The exit code of act: 0 if all jobs succeeded.
+        events: The log of act.
+        artifacts: The directory of uploaded artifacts.
+        text: The whole output of act.
     """
 
     exit_code: int
@@ -76,13 +76,13 @@ class Run:
     text: str
 
     def succeeded(self) -> Run:
-        """Return this, once it is sure that all went well."""
+        """Check that all jobs succeeded, and return this."""
         assert self.exit_code == 0, self.shown
         return self
 
     @property
     def shown(self) -> str:
-        """The log as a person reads it."""
+        """The log as text."""
         return "\n".join(str(event["msg"]).rstrip() for event in self.events) or self.text
 
     @property
@@ -91,7 +91,7 @@ class Run:
         return {event["jobID"]: event["jobResult"] for event in self.events if "jobResult" in event}
 
     def step(self, name: str) -> Step:
-        """Return a step by its name; one that did not run has no result."""
+        """Return a step by its name; the result is empty if it did not run."""
         mine = [event for event in self.events if event.get("step") == name and event.get("stage") == "Main"]
         results = [event["stepResult"] for event in mine if "stepResult" in event]
         exits = [re.fullmatch(r"exit status (\d+)", str(event["msg"])) for event in mine]
@@ -106,15 +106,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Act:
-    """A runner on this machine.
+    """A runner on the host.
 
     Attributes:
-        folder: For what runs leave behind.
-        registry: The registry that the stand-in of the Dagger CLI publishes to, `localhost:PORT`.
-        cache: The cache folder for the embedded engine.
-        packages: Where uv puts the virtual environment; not every run has to make one from nothing.
-        api: The URL that stands for GitHub's API; nothing answers at the default.
-        actor: Who pushes.
+        folder: The directory for the files of runs.
+        registry: The registry that the stand-in for the Dagger CLI publishes to, `localhost:PORT`.
+        cache: The cache directory of the embedded engine.
+        packages: The virtual environment of uv, which the runs share.
+        api: The URL in place of GitHub's API; nothing answers at the default.
+        actor: The user who pushes.
         token: The job's token.
         variables: The repository's variables.
     """
@@ -129,13 +129,13 @@ class Act:
     variables: dict[str, str] = field(default_factory=dict)
 
     def push(self, workspace: Workspace, workflow: str, ref: str = "refs/heads/master") -> Run:
-        """Run a workflow as a push of a ref starts it."""
+        """Run a workflow on the push of a ref."""
         return self.run(workspace, workflow, "push", {"ref": ref, "after": workspace.head})
 
     def run(
         self, workspace: Workspace, workflow: str, event: str, payload: Mapping[str, Any], job: str | None = None
     ) -> Run:
-        """Run a workflow on an event, or one job of it."""
+        """Run a workflow, or one of its jobs, on an event."""
         event_file = self.folder / "event.json"
         event_file.write_text(json.dumps(payload), encoding="utf-8")
         command: list[str | Path] = [BIN / "act", event, "--json", "--workflows", f".github/workflows/{workflow}.yml"]
@@ -162,7 +162,7 @@ class Act:
         return Run(done.returncode, events, self.folder / "artifacts", done.stdout + done.stderr)
 
     def _step_variables(self) -> dict[str, str]:
-        """What steps see: where GitHub is, and what the stand-ins need."""
+        """Return the variables of steps: GitHub's URL, and those of the stand-ins."""
         return {
             "GITHUB_API_URL": self.api,
             "STAND_IN_ARTIFACTS": str(self.folder / "artifacts"),
@@ -190,7 +190,7 @@ class Act:
 
 
 def stand_ins() -> dict[str, Path]:
-    """Return the stand-in of each action that the workflows use, by the action with its pin."""
+    """Return the stand-in for each action that the workflows use, by the action and its pin."""
     used = {match[0] for path in WORKFLOWS.glob("*.yml") for match in _USES.finditer(path.read_text(encoding="utf-8"))}
     actions = {use.removeprefix("uses: ") for use in used}
     return {
@@ -201,7 +201,7 @@ def stand_ins() -> dict[str, Path]:
 
 
 def repository(folder: Path, message: str = "Keep links\n\nAll of them.", dockerfile: str | None = None) -> Workspace:
-    """Make a repository with one commit: this one's pipeline and workflows, and its backend or another Dockerfile."""
+    """Create a repository with one commit: our pipeline and workflows, with our backend or another Dockerfile."""
     workspace = Workspace.create(folder)
     needed = [*_NEEDED, "backend"] if dockerfile is None else _NEEDED
     for path in _present(needed):

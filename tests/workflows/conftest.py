@@ -1,4 +1,4 @@
-"""What the workflows are run with: a registry, base images, something like GitHub, a runner on this machine."""
+"""Fixtures to run workflows: a registry, base images, a server in place of GitHub, and a runner."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where uv puts the packages that the workflows run with."""
+    """The virtual environment of the workflows."""
     return tmp_path_factory.mktemp("packages") / "venv"
 
 
 @pytest.fixture
 def act(lr_ci: Command, packages: Path, registry: RunningRegistry, tmp_path: Path) -> Act:
-    """A runner that publishes to an empty registry, and reaches nothing that is like GitHub."""
+    """A runner that publishes to an empty registry, without GitHub's API."""
     folder = tmp_path / "act"
     folder.mkdir()
     return Act(folder, registry.host, lr_ci.cache, packages)
@@ -43,14 +43,14 @@ def act(lr_ci: Command, packages: Path, registry: RunningRegistry, tmp_path: Pat
 
 @pytest.fixture
 def github() -> Iterator[GitHubApi]:
-    """What stands for GitHub's API."""
+    """The server in place of GitHub's API."""
     with running_api(GitHubApi(repository=REPOSITORY)) as api:
         yield api
 
 
 @pytest.fixture
 def act_with_github(act: Act, github: GitHubApi) -> Act:
-    """A runner that reaches what stands for GitHub's API."""
+    """A runner with GitHub's API."""
     return replace(act, api=github.url)
 
 
@@ -62,7 +62,7 @@ def image(registry: RunningRegistry) -> Image:
 
 @pytest.fixture
 def small(base: str, tmp_path: Path) -> Workspace:
-    """A repository with the workflows, whose backend is built in no time."""
+    """A repository with the workflows, whose backend builds in a moment."""
     return repository(tmp_path / "repository", dockerfile=f"FROM {base}\nRUN touch /built\n")
 
 

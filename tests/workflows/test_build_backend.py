@@ -1,4 +1,4 @@
-"""`build-backend.yml` as it runs: what it publishes, hands on and says."""
+"""Runs of `build-backend.yml`: what they publish, output and report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FAILED = "Summarize the failure"
 
 
 def report_of(run: Run) -> BuildReport:
-    """The report that a run has handed on."""
+    """The report in a run's outputs."""
     return BuildReport.model_validate_json(run.step(OUTPUTS).outputs["report"], strict=True)
 
 

@@ -1,4 +1,4 @@
-"""The job of `ci.yml` that builds the image without publishing it; the other runs these tests."""
+"""Runs of the job in `ci.yml` that builds the image without publishing it; the other job runs these tests."""
 
 from __future__ import annotations
 

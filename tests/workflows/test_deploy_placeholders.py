@@ -1,4 +1,4 @@
-"""The deployment placeholders as they run: the issues that they open, and when they open none."""
+"""Runs of the deployment placeholders: the issues that they open, and when they open none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The three test plans of the requirements, step by step, with the backend itself.
 
-What stands for GitHub's part: act for the runner, a local registry for GHCR, a local server for GitHub's API, skopeo
-for `docker pull` and `lr-ci verify` for `docker run`.
+GitHub is replaced by act (the runner), a local registry (GHCR) and a local server (the API), `docker pull` by skopeo,
+and `docker run` by `lr-ci verify`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.workflows, pytest.mark.engine, pytest.mark.registry, p
 
 @dataclass(frozen=True)
 class Shipped:
-    """What a push has led to.
+    """The results of a push.
 
     Attributes:
         workspace: The repository.
@@ -49,7 +49,7 @@ class Shipped:
 
 @dataclass(frozen=True)
 class Project:
-    """A repository on what stands for GitHub."""
+    """A repository in place of one on GitHub."""
 
     workspace: Workspace
     image: Image
@@ -57,7 +57,7 @@ class Project:
     act: Act
 
     def push(self, ref: str, deploy: str) -> Shipped:
-        """Push a ref: both workflows run, one after the other, as they wait for each other."""
+        """Push a ref and run both workflows, one after the other, as they wait for each other."""
         build = self.act.push(self.workspace, "build-backend", ref).succeeded()
         deployed = self.act.push(self.workspace, deploy, ref).succeeded()
         return Shipped(self.workspace, self.image, build, deployed, self.github.state.issues[-1])
@@ -65,7 +65,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(lr_ci: Command, packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The repository, with its backend, before anything is pushed."""
+    """The repository with its backend, before the first push."""
     folder = tmp_path_factory.mktemp("phase-4")
     runner = folder / "act"
     runner.mkdir()
@@ -100,7 +100,7 @@ def pulled(reference: str, folder: Path) -> str:
 
 
 def report_of(run: Run) -> BuildReport:
-    """The report that a run has handed on."""
+    """The report in a run's outputs."""
     return BuildReport.model_validate_json(run.step(OUTPUTS).outputs["report"], strict=True)
 
 
@@ -110,7 +110,7 @@ def labels_of(issue: dict[str, Any]) -> set[str]:
 
 
 def pull_commands(issue: dict[str, Any]) -> list[str]:
-    """The references that an issue says to pull."""
+    """The references in the pull commands of an issue."""
     return re.findall(r"^docker pull (\S+)$", issue["body"], re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""What the workflows promise, read from their files: permissions, pins, no templates in scripts, no caches."""
+"""Rules for the workflow files: permissions, pins, no templates in scripts, no caches."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load(file: str) -> dict[Any, Any]:
 
 
 def triggers(file: str) -> dict[str, Any]:
-    """The section `on`, which YAML 1.1 reads as a truth value and YAML 1.2 as a name."""
+    """The section `on`, which is a boolean in YAML 1.1 and a string in YAML 1.2."""
     found: dict[str, Any] = load(file)["on"]
     return found
 

@@ -13,19 +13,19 @@ TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"
 
 @pytest.fixture(autouse=True)
 def outside_of_actions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the variables of a job that runs the tests."""
+    """Unset the variables of a job that runs the tests."""
     for name in [name for name in os.environ if name.startswith("GITHUB_")]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture
 def api() -> Iterator[GitHubApi]:
-    """A server that stands for GitHub's API, with no issues."""
+    """A server in place of GitHub's API, without issues."""
     with running_api(GitHubApi()) as running:
         yield running
 
 
 @pytest.fixture
 def limits() -> Limits:
-    """What GitHub is given, in a test's time."""
+    """Limits for tests."""
     return Limits(retries=3, first_wait=0.01, limit_wait=0.01, longest_wait=1.5, request=30, total=60)

@@ -1,4 +1,4 @@
-"""What a reader sees of Markdown: rendered by a CommonMark parser with GitHub's tables, then read as HTML."""
+"""Markdown as a reader sees it: rendered by a CommonMark parser with GitHub's tables, then parsed as HTML."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HOSTILE = [
     "::error::x\n::set-output name=digest::y",
     "{{ report.digest }} {% raw %} ${{ secrets.GITHUB_TOKEN }} $(id)",
 ]
-"""Texts that have broken out of somewhere before."""
+"""Texts that are known to break escaping."""
 
 _short = [text for text in HOSTILE if len(text) < 1000]
 any_text = st.one_of(anything, st.lists(st.sampled_from([*_short, "a", " ", "\n"]), max_size=6).map("".join))
@@ -54,8 +54,8 @@ class Page(HTMLParser):
     """A rendered page.
 
     Attributes:
-        tags: Every element, in its order.
-        targets: Where links and images point.
+        tags: Every element, in order.
+        targets: The targets of links and images.
         cells: The text of each table cell, row by row.
         blocks: The text of each fence.
         text: All text.
@@ -73,7 +73,7 @@ class Page(HTMLParser):
 
     @property
     def table(self) -> dict[str, str]:
-        """The rows of two cells, by the first."""
+        """The rows of two cells, by their first cell."""
         return {row[0]: row[1] for row in self.cells if len(row) == 2}
 
     @override
@@ -107,7 +107,7 @@ class Page(HTMLParser):
 
 
 def page(markdown: str) -> Page:
-    """Render Markdown and read what came of it."""
+    """Render Markdown and parse the result."""
     read = Page()
     read.feed(_PARSER.render(markdown))
     read.close()
@@ -115,12 +115,12 @@ def page(markdown: str) -> Page:
 
 
 def seen(text: str) -> str:
-    """Leave out what has no width."""
+    """Return a text without zero-width spaces."""
     return text.replace(_ZERO_WIDTH_SPACE, "")
 
 
 def flattened(text: str) -> str:
-    """Return a text on one line without terminal codes and without characters that cannot be seen."""
+    """Return a text on one line without terminal codes and invisible characters."""
     text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
     invisible = {*range(0x20), *range(0x7F, 0xA0), *range(0x200B, 0x2010), *range(0x2028, 0x202F)}
     invisible |= {*range(0x2060, 0x206A), 0xFEFF, *range(0xD800, 0xE000)}

@@ -1,4 +1,4 @@
-"""Runs and deployments that many tests start from."""
+"""Reports, contexts and deployments for tests."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def run_context(actor: str = "octocat", run_id: int = 7) -> RunContext:
 
 
 def outside_context() -> RunContext:
-    """Return what is known on a laptop."""
+    """Return the context outside Actions."""
     return RunContext(variables=RunVariables.read(), event=EventFile())
 
 
 def deployment(
     environment: DeploymentEnvironment = STAGING, report: BuildReport | None = None, context: RunContext | None = None
 ) -> Deployment:
-    """Return an image that is ready for an environment."""
+    """Return an image that is ready for deployment."""
     return Deployment(environment, report or branch_report(), context or run_context())
