@@ -19,17 +19,18 @@ from pipeline.engine.repository import read_checkout
 from pipeline.engine.verification import verify_image
 from pipeline.progress import PlainProgress
 from pipeline.registry.credentials import Credentials
-from pipeline.rules.errors import EngineError, PipelineError, UsageError
+from pipeline.registry.failures import service_error
+from pipeline.rules.errors import PipelineError, UsageError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.job_summary import render_summary
 from pipeline.rules.options import SHARED, RunRequest, VerifyOptions
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform, parse_platform
 from pipeline.rules.report import BuildReport
-from pipeline.rules.runtime_checks import Expectation
+from pipeline.rules.runtime_checks import RuntimeChecks
 from pipeline.rules.tagging import LatestPolicy
-from pipeline.rules.text import one_line
-from pipeline.run import RegistryAccess, find_digest, publish_run
+from pipeline.rules.text import cause
+from pipeline.run import RegistryAccess, publish_run, published_digest
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -190,26 +191,25 @@ class BackendPipeline:
         token: Token = None,
         registry_service: RegistryService = None,
         command: Annotated[
-            list[str] | None, Doc(f"{SHARED['command']}; defaults to {','.join(Expectation().command)}")
+            list[str] | None, Doc(f"{SHARED['command']}; defaults to {','.join(RuntimeChecks().command)}")
         ] = None,
         path: Annotated[str, _described("path")] = VerifyOptions.path,
         port: Annotated[int, _described("port")] = VerifyOptions.port,
     ) -> str:
         """Pull the published image by digest, run it, and print what it answered."""
+        checks = RuntimeChecks(command=tuple(command or RuntimeChecks().command), path=path, port=port)
         plan = await self._plan(ref, sha)
         credentials = await _credentials(plan.image, username, token)
-        access = RegistryAccess(credentials, await _endpoint(registry_service))
-        wanted = digest or await find_digest(plan.image, plan.tags.primary.name, access)
-        defaults = Expectation()
-        expectation = Expectation(command=tuple(command or defaults.command), path=path, port=port)
-        verified = await verify_image(plan.image, wanted, EngineAccess(credentials, registry_service), expectation)
-        return f"{verified.reference}\n{' '.join(expectation.command)}: {verified.output}\n{path}: {verified.status}"
+        access = RegistryAccess(credentials, await _endpoint(plan.image, registry_service))
+        wanted = await published_digest(plan, digest, access)
+        verified = await verify_image(plan.image, wanted, EngineAccess(credentials, registry_service), checks)
+        return verified.summary(checks)
 
     async def _publish(
         self, plan: RunPlan, username: str | None, token: dagger.Secret | None, service: dagger.Service | None
     ) -> BuildReport:
         credentials = await _credentials(plan.image, username, token)
-        access = RegistryAccess(credentials, await _endpoint(service))
+        access = RegistryAccess(credentials, await _endpoint(plan.image, service))
         builder = DaggerBuilder(self._source(), EngineAccess(credentials, service))
         return await publish_run(plan, builder, access, PlainProgress())
 
@@ -241,13 +241,13 @@ async def _credentials(image: ImageName, username: str | None, token: dagger.Sec
     try:
         text = await token.plaintext()
     except dagger.DaggerError as error:
-        msg = f"The token cannot be read: {one_line(str(error))}"
+        msg = f"The token cannot be read: {cause(error)}."
         raise UsageError(msg, hint="Give --token env:NAME, file:PATH or cmd:COMMAND.") from error
     # The output of a file or a command ends with a newline.
     return Credentials(username=username or image.owner, password=SecretStr(text.strip()))
 
 
-async def _endpoint(service: dagger.Service | None) -> str | None:
+async def _endpoint(image: ImageName, service: dagger.Service | None) -> str | None:
     """Return the address at which this process, inside the engine, reaches a registry service's HTTP API."""
     if service is None:
         return None
@@ -255,5 +255,4 @@ async def _endpoint(service: dagger.Service | None) -> str | None:
         await service.start()
         return await service.endpoint(scheme="http")
     except dagger.DaggerError as error:
-        msg = f"The registry behind --registry-service does not answer: {one_line(str(error))}"
-        raise EngineError(msg, hint="Start it, and name it as tcp://localhost:PORT.") from error
+        raise service_error(error, image) from error

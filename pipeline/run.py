@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from pipeline.progress import Progress, Steps
 from pipeline.publishing import ImageBuilder, publish
+from pipeline.registry.authentication import Access
 from pipeline.registry.client import open_registry
-from pipeline.registry.credentials import Access, Credentials
-from pipeline.rules.errors import RegistryError
-from pipeline.rules.image_name import ImageName
+from pipeline.registry.credentials import Credentials
+from pipeline.rules.errors import NotPublishedError
+from pipeline.rules.image_name import parse_digest
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.report import BuildReport
 
@@ -20,11 +21,11 @@ class RegistryAccess:
 
     Attributes:
         credentials: User and password or token, or None for anonymous access.
-        api_url: The API's address if it is not the registry's own: that of a Dagger service.
+        service_url: The API's address, if the registry is a Dagger service.
     """
 
     credentials: Credentials | None = None
-    api_url: str | None = None
+    service_url: str | None = None
 
 
 async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAccess, progress: Progress) -> BuildReport:
@@ -45,7 +46,7 @@ async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAcce
     if plan.dirty:
         plan = plan.for_dirty_tree(await builder.content())
     steps = Steps(progress)
-    async with open_registry(plan.image, access.credentials, base_url=access.api_url) as registry:
+    async with open_registry(plan.image, access.credentials, service_url=access.service_url) as registry:
         published = await publish(plan, registry, builder, steps)
     return BuildReport(
         image=str(plan.image),
@@ -62,16 +63,26 @@ async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAcce
     )
 
 
-async def find_digest(image: ImageName, tag: str, access: RegistryAccess) -> str:
-    """Return the digest of the image that a tag points to.
+async def published_digest(plan: RunPlan, digest: str | None, access: RegistryAccess) -> str:
+    """Return the digest of a published image.
+
+    Args:
+        plan: The run that published it.
+        digest: The digest if the caller knows it; None to read it from the commit's tag.
+        access: How to reach the registry.
 
     Raises:
-        RegistryError: There is no such tag, or the registry failed.
-        AuthError: The registry requires other credentials.
+        UsageError: The given digest is not valid.
+        NotPublishedError: The registry has no image of the commit.
+        AuthError: The registry denied access, or requires credentials.
+        RegistryError: The registry failed.
     """
-    async with open_registry(image, access.credentials, access=Access.PULL, base_url=access.api_url) as registry:
-        digest = await registry.digest_of(tag)
-    if digest is None:
+    if digest is not None:
+        return parse_digest(digest)
+    image, tag = plan.image, plan.tags.primary.name
+    async with open_registry(image, access.credentials, access=Access.PULL, service_url=access.service_url) as registry:
+        found = await registry.digest_of(tag)
+    if found is None:
         msg = f"{image.tagged(tag)} is not in the registry."
-        raise RegistryError(msg, hint="Publish it first, with build-and-push.")
-    return digest
+        raise NotPublishedError(msg, hint="Publish it first with build-and-push, or check --ref and --sha.")
+    return found

@@ -10,7 +10,7 @@ import typer
 
 from ci.cli.command import command
 from ci.cli.console import ConsoleProgress, error_console, print_verbatim
-from ci.cli.options import CommonOptions, DebugOptions, EngineOptions, expectation, run_settings
+from ci.cli.options import CommonOptions, DebugOptions, EngineOptions, run_settings
 from ci.cli.report_file import forget_report, write_report
 from ci.cli.results import headline, plan_text, print_answer, print_tags
 from pipeline.rules.options import (
@@ -22,6 +22,7 @@ from pipeline.rules.options import (
     TagOptions,
     VerifyOptions,
 )
+from pipeline.rules.runtime_checks import RuntimeChecks, parse_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +106,11 @@ async def build_and_push(options: BuildAndPushCommand) -> None:
 
 async def verify(options: VerifyCommand) -> None:
     """Pull the published image by digest, run it, and print what it answered."""
+    checks = RuntimeChecks(parse_command(options.command), options.path, options.port)
     run = await run_settings(options).prepare(builds=False)
     with ConsoleProgress(error_console(), show_output=options.debug) as progress:
-        verified = await run.verify(progress, options.digest, expectation(options))
-    text = f"{verified.reference}\n{options.command}: {verified.output}\n{options.path}: {verified.status}"
-    print_answer(verified.model_dump_json(indent=2) if options.json else text)
+        verified = await run.verify(progress, options.digest, checks)
+    print_answer(verified.model_dump_json(indent=2) if options.json else verified.summary(checks))
 
 
 async def shell(options: ShellCommand) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar
@@ -13,9 +12,7 @@ from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import RunSettings
 from ci.system.secret_source import SecretSource, SecretSourceError, parse_secret_source
 from pipeline.rules.errors import UsageError
-from pipeline.rules.options import CommitOptions, RunRequest, VerifyOptions, environment_variable
-from pipeline.rules.runtime_checks import Expectation
-from pipeline.rules.text import quoted
+from pipeline.rules.options import CommitOptions, RunRequest, environment_variable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,23 +74,3 @@ def _token_source(text: str) -> SecretSource:
 
 def _fields_of(model: type[RunRequest | RunSettings], given: Mapping[str, Any]) -> dict[str, Any]:
     return {field.name: given[field.name] for field in fields(model) if field.name in given}
-
-
-def expectation(options: VerifyOptions) -> Expectation:
-    """Return what an image must do.
-
-    Raises:
-        UsageError: The command or the path is not valid.
-    """
-    try:
-        words = tuple(shlex.split(options.command))
-    except ValueError as error:
-        msg = f"Invalid --command {quoted(options.command)}: {error}."
-        raise UsageError(msg, hint="Quote it as for a shell.") from error
-    if not words:
-        msg = "--command is empty."
-        raise UsageError(msg, hint="Give a command that succeeds in the image, such as 'bin/rails --version' or true.")
-    if not options.path.startswith("/"):
-        msg = f"Invalid --path {quoted(options.path)}: it must start with a slash."
-        raise UsageError(msg)
-    return Expectation(command=words, path=options.path, port=options.port)

@@ -13,8 +13,8 @@ from githubkit.exception import RateLimitExceeded, RequestError, RequestFailed
 from pydantic import SecretStr
 
 from ci.github.failed_log import hide_secret
-from pipeline.registry.credentials import is_transient
 from pipeline.rules.errors import AuthError, ExitCode, PipelineError, UsageError
+from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.text import one_line
 
 _PERMISSION = "Give the job `permissions: issues: write`; outside Actions, use a token with write access to issues."
@@ -86,7 +86,7 @@ def _from_answer(error: RequestFailed, repository: str, token: SecretStr) -> Pip
             what = f"Repository {repository} not found, or not visible to the token"
         case httpx.codes.GONE:
             kind, what, hint = UsageError, f"Issues are disabled in {repository}", _ENABLE
-        case status if is_transient(status):
+        case status if status in RETRIED:
             kind = UnknownOutcomeError if creates_an_issue(error) else NetworkError
             what, hint = "GitHub's API failed", _STATUS
         case _:

@@ -14,7 +14,7 @@ from githubkit.exception import GitHubException, RateLimitExceeded, RequestError
 from githubkit.retry import RetryOption
 
 from ci.github.failures import creates_an_issue, is_rate_limit
-from pipeline.registry.credentials import is_transient
+from pipeline.rules.http_statuses import RETRIED
 
 _SHORTEST = timedelta(milliseconds=1)  # githubkit waits a minute if it is told to wait no time at all
 
@@ -70,7 +70,7 @@ class RetryPolicy:
             case RequestFailed(response=response) if is_rate_limit(response.raw_response):
                 return self.limits.limit_wait
             case RequestFailed(response=response):
-                again = is_transient(response.status_code) and not creates_an_issue(error)
+                again = response.status_code in RETRIED and not creates_an_issue(error)
             case RequestError(exc=httpx.TransportError()):
                 again = not creates_an_issue(error)
             case _:

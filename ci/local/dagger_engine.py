@@ -25,7 +25,7 @@ from pipeline.registry.credentials import Credentials
 from pipeline.rules.errors import BuildError, UsageError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.runtime_checks import Expectation, Verified
+from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
 from pipeline.rules.text import last_lines
 
 _HTTPS_PORT = 443
@@ -86,9 +86,9 @@ class DaggerEngine:
             msg = f"No shell could be opened in the image: {last_lines(str(error))}"
             raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version") from error
 
-    async def verify(self, image: ImageName, digest: str, expectation: Expectation) -> Verified:
+    async def verify(self, image: ImageName, digest: str, checks: RuntimeChecks) -> VerifiedImage:
         """Run an image; see `pipeline.engine.verification`."""
-        return await verify_image(image, digest, self.builder.access, expectation)
+        return await verify_image(image, digest, self.builder.access, checks)
 
 
 @asynccontextmanager

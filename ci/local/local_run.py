@@ -20,13 +20,13 @@ from pipeline.progress import Steps
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.checkout import Checkout
 from pipeline.rules.errors import CheckoutError, UsageError
-from pipeline.rules.image_name import DIGEST, ImageName
+from pipeline.rules.image_name import ImageName
 from pipeline.rules.options import DEFAULT_REGISTRY, RunRequest
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport
-from pipeline.rules.runtime_checks import Expectation, Verified
+from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
 from pipeline.rules.text import quoted
-from pipeline.run import RegistryAccess, find_digest, publish_run
+from pipeline.run import RegistryAccess, publish_run, published_digest
 
 _GITHUB_TOKEN = SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
 _DEFAULT_SOURCE = "backend"
@@ -160,29 +160,23 @@ class Run:
             msg = "A shell needs a terminal, and standard input is not one."
             raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version")
         async with self._built(progress) as engine:
-            opened = await engine.open()
             if command:
-                return await opened.run_inside(self.plan, command)
+                return await engine.run_inside(self.plan, command)
             progress.close()
-            await opened.open_shell(self.plan)
+            await (await engine.open()).open_shell(self.plan)
             return None
 
-    async def verify(self, progress: RunProgress, digest: str | None, expectation: Expectation) -> Verified:
+    async def verify(self, progress: RunProgress, digest: str | None, checks: RuntimeChecks) -> VerifiedImage:
         """Pull the published image by digest and run it.
 
         Raises:
-            RegistryError: It is not in the registry, or cannot be pulled.
-            VerificationError: It failed a check.
+            UsageError: The digest is not valid, or the commit is not published.
+            RegistryError: The image could not be pulled.
+            VerificationError: The image failed a check.
         """
-        wanted = digest
-        if wanted is None:
-            tag = self.plan.tags.primary.name
-            wanted = await find_digest(self.plan.image, tag, RegistryAccess(self.credentials))
-        elif DIGEST.fullmatch(wanted) is None:
-            msg = f"{quoted(wanted)} is not a valid digest."
-            raise UsageError(msg, hint="Give sha256: and 64 hex digits, as build-and-push prints it.")
+        wanted = await published_digest(self.plan, digest, RegistryAccess(self.credentials))
         async with self._engine(progress) as engine:
-            return await (await engine.open()).verify(self.plan.image, wanted, expectation)
+            return await (await engine.open()).verify(self.plan.image, wanted, checks)
 
     @asynccontextmanager
     async def _engine(self, progress: RunProgress) -> AsyncIterator[HostEngine]:

@@ -1,52 +1,74 @@
-"""What a registry's answers mean: which are errors, of which kind, and what the registry said."""
+"""What a registry's failures mean: which answers are errors, of which kind, and what to do about them."""
 
 from __future__ import annotations
 
+import re
+
 import httpx
 
-from pipeline.registry.credentials import access_hint, is_transient, seconds_to_wait
 from pipeline.rules.errors import AuthError, RegistryError, TransientError
+from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.text import quoted
+from pipeline.rules.text import cause, quoted
 
 RUN_AGAIN = "Run this again; what is written stays and is not sent twice."
 
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_DROPPED = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
+
 
 def raise_for(response: httpx.Response, image: ImageName, what: str) -> None:
-    """Raise what an answer means, where it is neither a success nor 404.
+    """Raise the error that an answer means, unless it is a success or 404.
 
     Args:
         response: The answer.
-        image: Whose repository was asked.
-        what: Which reference it was about.
+        image: The image whose repository was requested.
+        what: The reference that the request was about.
 
     Raises:
-        AuthError: The registry wants credentials, or others.
-        TransientError: It may answer otherwise in a moment.
-        RegistryError: It failed.
+        AuthError: The registry requires credentials, or denied these.
+        TransientError: The same request may succeed a moment later.
+        RegistryError: The registry failed.
     """
     status = response.status_code
     if response.is_success or status == httpx.codes.NOT_FOUND:
         return
     if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         given = "authorization" in response.request.headers
-        verb = "refuses these credentials for" if given else "wants credentials for"
+        verb = "refuses these credentials for" if given else "requires credentials for"
         msg = f"{image.registry} {verb} {what} (HTTP {status}{_because(response)})."
         hint = access_hint(image) if given else "Give --token env:NAME, the variable that holds a token or password."
         raise AuthError(msg, hint=hint)
-    msg = f"{image.registry} answered HTTP {status} for {what}{_because(response)}."
-    if is_transient(status):
-        raise TransientError(msg, hint=RUN_AGAIN, after=seconds_to_wait(response))
-    raise RegistryError(msg, hint=RUN_AGAIN)
+    raise status_error(response, f"{image.registry} answered HTTP {status} for {what}{_because(response)}.", RUN_AGAIN)
 
 
-def _because(response: httpx.Response) -> str:
-    reason = reason_of(response)
-    return f": {reason}" if reason else ""
+def status_error(response: httpx.Response, message: str, hint: str) -> RegistryError:
+    """Return the error for an answer that is not a success: transient or not, by its status."""
+    if response.status_code in RETRIED:
+        return TransientError(message, hint=hint, after=_seconds_to_wait(response))
+    return RegistryError(message, hint=hint)
+
+
+def connection_error(error: httpx.HTTPError | TimeoutError, image: ImageName, what: str) -> RegistryError:
+    """Return the error for a request without an answer."""
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        msg = f"{image.registry} did not answer in time for {what}."
+        return RegistryError(msg, hint="Check the network, and run this again.")
+    if isinstance(error, _DROPPED):
+        msg = f"{image.registry} dropped the connection for {what}: {cause(error)}."
+        return TransientError(msg, hint=RUN_AGAIN)
+    msg = f"{image.registry} could not be reached for {what}: {cause(error)}."
+    return RegistryError(msg, hint="Check --registry and the network. For a local registry: lr-ci registry up.")
+
+
+def service_error(error: Exception, image: ImageName) -> RegistryError:
+    """Return the error for a Dagger service that is no registry: its port is closed, or drops connections."""
+    msg = f"Nothing answers behind --registry-service for {image.registry}: {cause(error)}."
+    return RegistryError(msg, hint="Start the registry, and pass --registry-service tcp://localhost:PORT.")
 
 
 def reason_of(response: httpx.Response) -> str:
-    """Read the first error of the registry's own JSON; empty for anything else, such as a proxy's HTML."""
+    """Return the first error of the registry's own JSON; empty for anything else, such as a proxy's HTML."""
     try:
         first = response.json()["errors"][0]
         return quoted(f"{first.get('code', '')} {first.get('message', '')}".strip()).strip("'\"")
@@ -54,9 +76,22 @@ def reason_of(response: httpx.Response) -> str:
         return ""
 
 
-def path_of(base: httpx.URL, link: str) -> str:
-    """Return the path and query that a link leads to; empty where it is no address."""
-    try:
-        return base.join(link).raw_path.decode()
-    except (httpx.InvalidURL, ValueError):
-        return ""
+def access_hint(image: ImageName) -> str:
+    """Return what a user whose credentials were denied can do."""
+    if image.registry == "ghcr.io":
+        return (
+            "In Actions: `permissions: packages: write`, and package settings → Manage Actions access. "
+            "On a laptop: a classic token with write:packages."
+        )
+    return "Check the user and the token given by --username and --token."
+
+
+def _because(response: httpx.Response) -> str:
+    reason = reason_of(response)
+    return f": {reason}" if reason else ""
+
+
+def _seconds_to_wait(response: httpx.Response) -> float:
+    """Read how long a server requests to wait (RFC 9110, `Retry-After` in seconds); 0 without such a header."""
+    text = response.headers.get("Retry-After", "").strip()
+    return float(text) if _SECONDS.fullmatch(text) else 0.0

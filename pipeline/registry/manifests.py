@@ -1,15 +1,15 @@
 """Manifests, indexes and descriptors (OCI image specification v1.1), as a registry holds them.
 
-Pure: what a registry sent is read with care, as any of it may be missing or of another type.
+Pure. In a registry's answer, anything may be missing or of another type.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 from pipeline.rules.image_name import DIGEST
 from pipeline.rules.platforms import Platform
@@ -20,13 +20,18 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-"""What may stand behind a tag, by media type."""
+"""The media types of what a tag may point to."""
 
 
-class Manifest(BaseModel):
-    """A manifest or index, byte for byte as the registry holds it."""
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest or index.
 
-    model_config = ConfigDict(frozen=True)
+    Attributes:
+        content: Its bytes, as the registry holds them.
+        media_type: Its media type.
+        digest: The digest of its content.
+    """
 
     content: bytes
     media_type: str
@@ -36,35 +41,34 @@ class Manifest(BaseModel):
         """Return its JSON object.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The content is not a JSON object.
         """
         return json_object(self.content)
 
 
-class ImageConfig(BaseModel):
-    """What an image's configuration says, as far as it is read.
+@dataclass(frozen=True, slots=True)
+class ImageProperties:
+    """What is read of an image's configuration.
 
     Attributes:
         labels: Its labels.
         platform: Its platform; None if it has none.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    labels: dict[str, str] = {}
+    labels: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
 
 
-def image_config(content: bytes) -> ImageConfig:
+def image_properties(content: bytes) -> ImageProperties:
     """Read a configuration.
 
     Raises:
-        ValueError: It is not JSON, or not as it should be.
+        ValueError: The content is not a valid configuration.
     """
     document = json_object(content)
     try:
         labels = (document.get("config") or {}).get("Labels") or {}
-        return ImageConfig(
+        return ImageProperties(
             labels={str(key): str(value) for key, value in labels.items()},
             platform=_platform(document),
         )
@@ -73,12 +77,12 @@ def image_config(content: bytes) -> ImageConfig:
 
 
 def digest_of(content: bytes) -> str:
-    """Return the digest that names these bytes."""
+    """Return the digest of a manifest's or blob's bytes."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def digest_in(descriptor: object) -> str | None:
-    """Return a descriptor's digest, or None where it has none that is valid."""
+    """Return a descriptor's digest, or None if it has no valid one."""
     digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
     return digest if isinstance(digest, str) and DIGEST.fullmatch(digest) is not None else None
 
@@ -87,7 +91,7 @@ def json_object(content: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The content is not a JSON object.
     """
     try:
         value = json.loads(content)
@@ -96,12 +100,12 @@ def json_object(content: bytes) -> dict[str, Any]:
         raise ValueError(msg) from error
     if not isinstance(value, dict):
         msg = "not an object"
-        raise ValueError(msg)  # noqa: TRY004 # what a server sends is a value, not a caller's mistake
+        raise ValueError(msg)  # noqa: TRY004 # a server's answer has a wrong value; no caller passed a wrong type
     return value
 
 
 def digest_for_platform(descriptors: list[Any], platform: Platform) -> str | None:
-    """Return the digest of an index's image for a platform such as `linux/amd64`, or None where it has none."""
+    """Return the digest of an index's image for a platform, or None if it has no such image."""
     for descriptor in descriptors:
         named = descriptor.get("platform") if isinstance(descriptor, dict) else None
         found = _platform(named) if isinstance(named, dict) else None

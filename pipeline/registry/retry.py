@@ -1,4 +1,4 @@
-"""Trying again what may pass by itself: a few times, with waits that grow and are not alike in any two runs."""
+"""Retries of transient failures: a few attempts, with waits that grow and have jitter."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _WAITS = (0.5, 1.0, 2.0)
 _LONGEST_WAIT = 30.0
 
 
-async def trying_again(action: Callable[[], Awaitable[T]]) -> T:
-    """Run an action until it does not fail by a `TransientError`, four times at most.
+async def with_retries(action: Callable[[], Awaitable[T]]) -> T:
+    """Run an action until it does not raise a `TransientError`, four times at most.
 
     Args:
         action: What to run; it must be safe to run twice.
 
     Raises:
-        TransientError: The last attempt failed too, or the registry wants a longer wait than a person would.
+        TransientError: The last attempt failed too, or the registry requests a wait of more than half a minute.
     """
     for wait in _WAITS:
         try:
@@ -33,10 +33,10 @@ async def trying_again(action: Callable[[], Awaitable[T]]) -> T:
         except TransientError as error:
             if error.after > _LONGEST_WAIT:
                 raise
-            delay = max(error.after, wait * random.uniform(0.5, 1.0))  # noqa: S311 # jitter, no secret
+            delay = max(error.after, wait * random.uniform(0.5, 1.0))  # noqa: S311 # jitter, not a secret
         await anyio.sleep(delay)
     try:
         return await action()
     except TransientError as error:
-        error.message += f" Tried {len(_WAITS) + 1} times."
-        raise
+        tried = f"Tried {len(_WAITS) + 1} times."
+        raise error.extended(tried) from error

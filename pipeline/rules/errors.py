@@ -5,12 +5,13 @@ A message says what happened and to which reference; `hint` says what to do next
 
 from __future__ import annotations
 
+from copy import copy
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ExitCode(IntEnum):
-    """What the command line answers with when a run ends."""
+    """How `lr-ci` exits."""
 
     OK = 0
     BUG = 1
@@ -22,11 +23,11 @@ class ExitCode(IntEnum):
 
 
 class PipelineError(Exception):
-    """Base of every error that a person can do something about.
+    """Base of every error that a user can do something about.
 
     Args:
         message: What happened, and to which reference; one line.
-        hint: What to do next; one line, or empty where the message says it already.
+        hint: What to do next; one line, or empty if the message says it already.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
@@ -39,23 +40,34 @@ class PipelineError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
+    def extended(self, sentence: str) -> Self:
+        """Return a new error of the same kind, whose message has one more sentence."""
+        error = copy(self)
+        error.message = f"{self.message} {sentence}"
+        error.args = (error.message,)
+        return error
+
 
 class UsageError(PipelineError):
-    """What was asked for cannot be meant: a flag, a name or a folder is wrong or missing."""
+    """A flag, a name or a path is not valid or missing."""
 
     exit_code = ExitCode.USAGE
 
 
 class RefError(UsageError):
-    """The git ref or commit is not one that can be published."""
+    """The git ref or commit cannot be published."""
 
 
 class ImageNameError(UsageError):
-    """The registry, owner or name does not make a valid image reference."""
+    """The registry, owner or name does not make a valid image name."""
 
 
 class CheckoutError(UsageError):
-    """Git could not say what is checked out."""
+    """Git could not read what is checked out."""
+
+
+class NotPublishedError(UsageError):
+    """The registry has no image of the commit."""
 
 
 class BuildError(PipelineError):
@@ -65,28 +77,28 @@ class BuildError(PipelineError):
 
 
 class VerificationError(BuildError):
-    """The published image does not do what it must when it runs."""
+    """The published image failed a check at run time."""
 
 
 class AuthError(PipelineError):
-    """The registry does not let these credentials do this, or there are none."""
+    """The registry denied access, or requires credentials."""
 
     exit_code = ExitCode.AUTH
 
 
 class RegistryError(PipelineError):
-    """The registry or the network between did not do what it should."""
+    """The registry or the network failed."""
 
     exit_code = ExitCode.NETWORK
 
 
 class TransientError(RegistryError):
-    """What failed at the registry may pass by itself: it is worth trying again.
+    """The registry failed in a way that is worth another attempt.
 
     Args:
         message: What happened; one line.
-        hint: What to do when it does not pass.
-        after: Seconds that the registry asks to wait.
+        hint: What to do if it fails again.
+        after: Seconds that the registry requests to wait.
     """
 
     def __init__(self, message: str, *, hint: str = "", after: float = 0.0) -> None:
@@ -95,28 +107,28 @@ class TransientError(RegistryError):
 
 
 class EngineError(PipelineError):
-    """The engine could not be reached, or cannot do what the run needs."""
+    """The engine is not available, or cannot do what the run needs."""
 
     exit_code = ExitCode.NETWORK
 
 
 class GuardError(PipelineError):
-    """A guard refused: going on would break a promise that a tag makes."""
+    """A guard refused to continue: a tag would no longer be what it promises."""
 
     exit_code = ExitCode.GUARD
 
 
 class CollisionError(GuardError):
-    """Two commits share their first seven digits, and one has the `sha-` tag already."""
+    """The `sha-` tag of a commit points to an image of another commit or platform."""
 
 
 class DirtyTreeError(GuardError):
-    """The working tree is not what the commit says."""
+    """The working tree differs from the commit."""
 
 
 class SourceMismatchError(GuardError):
-    """What is checked out is another commit than the one whose image would be built of it."""
+    """What is checked out is not the commit whose image would be built."""
 
 
 class WriteOnceError(GuardError):
-    """A tag that is written once names another image already."""
+    """A tag that is written once points to another image already."""

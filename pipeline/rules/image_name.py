@@ -10,9 +10,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
-from pipeline.rules.errors import ImageNameError
+from pipeline.rules.errors import ImageNameError, UsageError
 from pipeline.rules.text import quoted
 
 HUB = "docker.io"
@@ -41,10 +39,9 @@ _LONGEST_REPOSITORY = 255
 _HIGHEST_PORT = 65_535
 
 
-class ImageName(BaseModel):
+@dataclass(frozen=True, slots=True)
+class ImageName:
     """A repository in a registry, without tag or digest."""
-
-    model_config = ConfigDict(frozen=True)
 
     registry: str
     repository: str
@@ -156,6 +153,18 @@ def parse_reference(text: str) -> Reference | None:
         repository = f"{_HUB_NAMESPACE}/{repository}"
     tag, digest = match["tag"], match["digest"]
     return Reference(registry, repository, _DEFAULT_TAG if tag is None and digest is None else tag, digest)
+
+
+def parse_digest(text: str) -> str:
+    """Return a digest as it is.
+
+    Raises:
+        UsageError: It is not a valid digest.
+    """
+    if DIGEST.fullmatch(text) is None:
+        msg = f"{quoted(text)} is not a valid digest."
+        raise UsageError(msg, hint="Give sha256: and 64 hex digits, as build-and-push prints it.")
+    return text
 
 
 def is_loopback(registry: str) -> bool:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, get_type_hints
 
 from pipeline.rules.platforms import Platform, parse_platform
-from pipeline.rules.runtime_checks import Expectation
+from pipeline.rules.runtime_checks import RuntimeChecks
 from pipeline.rules.tagging import LatestPolicy
 
 DEFAULT_REGISTRY = "ghcr.io"
-_EXPECTED = Expectation()
+_CHECKS = RuntimeChecks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,9 @@ class VerifyOptions:
     digest: Annotated[
         str | None, Option("Digest of the image to verify", fallback="the one that the commit's tag points to")
     ] = None
-    command: Annotated[str, Option("Command that must succeed in the image")] = shlex.join(_EXPECTED.command)
-    path: Annotated[str, Option("Path that the server must answer")] = _EXPECTED.path
-    port: Annotated[int, Option("Port that the server listens on")] = _EXPECTED.port
+    command: Annotated[str, Option("Command that must succeed in the image")] = shlex.join(_CHECKS.command)
+    path: Annotated[str, Option("Path that the server must answer")] = _CHECKS.path
+    port: Annotated[int, Option("Port that the server listens on")] = _CHECKS.port
 
 
 def environment_variable(name: str) -> str:

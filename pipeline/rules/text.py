@@ -21,17 +21,12 @@ def quoted(text: str) -> str:
 
 
 def without_terminal_codes(text: str) -> str:
-    """Return a text without the ANSI sequences that colour it or move the cursor (ECMA-48, control sequences)."""
+    """Return a text without ANSI control sequences, which colour it or move the cursor (ECMA-48)."""
     return _ANSI.sub("", text)
 
 
 def last_lines(output: str, count: int = _LINES) -> str:
-    """Return the last lines of a command's output that say something, on one line.
-
-    Args:
-        output: All that it wrote.
-        count: How many lines.
-    """
+    """Return the last lines of a command's output that are not blank, on one line."""
     lines = [line.strip()[:_LONGEST_LINE] for line in _plain(output).replace("\t", " ").splitlines()]
     return " / ".join([line for line in lines if line][-count:])
 
@@ -41,6 +36,14 @@ def one_line(text: str) -> str:
     return " ".join(_plain(text).split())[: _LONGEST_LINE * 2]
 
 
+def cause(error: BaseException) -> str:
+    """Return an exception's message for the middle of a sentence: on one line, without its full stop.
+
+    An exception without a message is named by its type.
+    """
+    return one_line(str(error)).rstrip(".") or type(error).__name__
+
+
 def _plain(text: str) -> str:
-    """Drop what a terminal would obey, and keep what separates words and lines."""
+    """Drop control sequences and control characters, except for those that separate words and lines."""
     return _CONTROL.sub("", without_terminal_codes(text))

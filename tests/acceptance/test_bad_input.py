@@ -104,7 +104,7 @@ def test_a_registry_that_wants_a_token_and_gets_none(
 ) -> None:
     error = refused(push(own_lr_ci, small.folder, registry_with_auth), 4)
 
-    assert f"{registry_with_auth.host} wants credentials" in error
+    assert f"{registry_with_auth.host} requires credentials" in error
     assert "--token env:NAME" in error
     assert_untouched(own_lr_ci, registry_with_auth)
 
@@ -191,6 +191,6 @@ def test_a_version_that_another_commit_has(small_lr_ci: Command, small: Workspac
 
     run = push(small_lr_ci, small.folder, registry, "--ref", "refs/tags/v0.1.1")
 
-    assert f"{Image(registry).name}:v0.1.1 names {released.stdout.strip()} already" in refused(run, 6)
+    assert f"{Image(registry).name}:v0.1.1 points to {released.stdout.strip()} already" in refused(run, 6)
     assert "Engine:" not in run.stderr
     assert writes(registry.requests()[len(before) :]) == []

@@ -201,7 +201,9 @@ async def test_a_registry_that_wants_a_token_is_told_of_before_anything_is_built
 ) -> None:
     module = module_of(checkout, registry=registry_with_auth.host)
 
-    with pytest.raises(FunctionError, match=f"^{registry_with_auth.host} wants credentials .*\nGive --token env:NAME"):
+    with pytest.raises(
+        FunctionError, match=f"^{registry_with_auth.host} requires credentials .*\nGive --token env:NAME"
+    ):
         await module.build_and_push(registry_service=service(registry_with_auth))
 
     assert not [step for step in work if "build" in step.lower()]

@@ -20,9 +20,11 @@ from pipeline.rules.errors import (
     CollisionError,
     DirtyTreeError,
     ImageNameError,
+    NotPublishedError,
     PipelineError,
     RegistryError,
     SourceMismatchError,
+    UsageError,
     WriteOnceError,
 )
 from pipeline.rules.options import RunRequest
@@ -30,10 +32,10 @@ from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform
 from pipeline.rules.report import TagOutcome
 from pipeline.rules.tagging import LatestPolicy
-from pipeline.run import RegistryAccess, find_digest, publish_run
+from pipeline.run import RegistryAccess, publish_run, published_digest
 from tests.access_log import Request
 from tests.pipeline.images import BUILDER_AGENT, INDEX, Builder, Image, digest_of, index_of, put_manifest
-from tests.pipeline.samples import OTHER_SHA, SHA, TWIN_SHA, checkout, run_plan
+from tests.pipeline.samples import DIGEST, OTHER_SHA, SHA, TWIN_SHA, checkout, run_plan
 from tests.pipeline.servers import DROP, Answer, Fault, as_json, proxy
 from tests.registry_fixtures import RunningRegistry
 
@@ -280,9 +282,9 @@ class TestGuards:
         by_hand = bench.push(Image({}), "sha-9c68c4a")
         plan = bench.plan()
         builder = bench.builder(plan)
-        with pytest.raises(CollisionError, match="does not say which commit") as caught:
+        with pytest.raises(CollisionError, match="its commit is not known") as caught:
             await bench.publish(plan, builder)
-        assert "Delete that tag" in caught.value.hint
+        assert "delete that tag" in caught.value.hint
         assert builder.calls == []
         assert bench.digests() == {"sha-9c68c4a": by_hand}
 
@@ -318,7 +320,7 @@ class TestGuards:
         first = await bench.publish(bench.plan(RELEASE))
         plan = bench.plan(RELEASE, OTHER_SHA)
         builder = bench.builder(plan)
-        with pytest.raises(WriteOnceError, match=rf"v1\.2\.3 names {first.digest} already"):
+        with pytest.raises(WriteOnceError, match=rf"v1\.2\.3 points to {first.digest} already"):
             await bench.publish(plan, builder)
         assert builder.calls == []
         assert "sha-0123456" not in bench.digests()
@@ -338,7 +340,7 @@ class TestGuards:
             bench.push(Image({REVISION: OTHER_SHA}), "v1.2.3")
 
         builder.during_build = meanwhile
-        with pytest.raises(WriteOnceError, match=r"v1\.2\.3 names") as caught:
+        with pytest.raises(WriteOnceError, match=r"v1\.2\.3 points to") as caught:
             await bench.publish(plan, builder)
         assert "Done: sha-9c68c4a; not written: v1.2.3, latest." in caught.value.message
         assert "latest" not in bench.digests()
@@ -389,7 +391,7 @@ class TestTogetherWithOthers:
             return stored
 
         monkeypatch.setattr(Registry, "put_tag", put_and_lose)
-        with pytest.raises(RegistryError, match=rf"Not all tags name .*master names {other.digest}"):
+        with pytest.raises(RegistryError, match=rf"Not all tags point to .*master points to {other.digest}"):
             await bench.publish(bench.plan())
 
 
@@ -434,7 +436,7 @@ class TestAnIndex:
         bench.push(arm)
         with bench.running.client() as client:
             put_manifest(client, REPOSITORY, "sha-9c68c4a", index_of({"linux/arm64": arm}), INDEX)
-        with pytest.raises(CollisionError, match="does not say which commit"):
+        with pytest.raises(CollisionError, match="its commit is not known"):
             await bench.publish(bench.plan())
 
 
@@ -539,7 +541,7 @@ class TestHalfWay:
     async def test_a_registry_that_only_says_it_wrote_is_told(self, registry: RunningRegistry) -> None:
         with proxy(registry.url, Fault("PUT", f"{MANIFESTS}master", Answer(201))) as front:
             bench = Bench(registry, front.host)
-            with pytest.raises(RegistryError, match="master names None"):
+            with pytest.raises(RegistryError, match="master points to None"):
                 await bench.publish(bench.plan())
 
 
@@ -611,10 +613,14 @@ class TestAWholeRun:
 
     async def test_what_a_tag_names_is_found(self, bench: Bench) -> None:
         plan = bench.plan()
-        with pytest.raises(RegistryError, match="sha-9c68c4a is not in the registry"):
-            await find_digest(plan.image, "sha-9c68c4a", RegistryAccess())
+        with pytest.raises(NotPublishedError, match="sha-9c68c4a is not in the registry") as caught:
+            await published_digest(plan, None, RegistryAccess())
+        assert caught.value.exit_code == 2
         published = await bench.publish(plan)
-        assert await find_digest(plan.image, "sha-9c68c4a", RegistryAccess()) == published.digest
+        assert await published_digest(plan, None, RegistryAccess()) == published.digest
+        assert await published_digest(plan, DIGEST, RegistryAccess()) == DIGEST
+        with pytest.raises(UsageError, match="'sha-9c68c4a' is not a valid digest"):
+            await published_digest(plan, "sha-9c68c4a", RegistryAccess())
 
 
 async def test_a_registry_with_a_password_is_written_with_one_question(registry_with_auth: RunningRegistry) -> None:

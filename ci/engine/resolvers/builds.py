@@ -57,7 +57,7 @@ class _Output:
     def take_stderr(self, line: str) -> None:
         if not _NOISE.match(line):
             self.stderr.append(line)
-            self.step.line(line)
+            self.step.error_line(line)
 
 
 @RESOLVERS.field("Directory.dockerBuild")

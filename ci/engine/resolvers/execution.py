@@ -25,7 +25,15 @@ async def with_exec(session: Session, state: ContainerState, *, args: list[str])
     require_host("Container.withExec", state.platform)
     runner = await session.runner()
     async with session.step(f"run {shlex.join(args)}") as step:
-        return await run_command(session.buildah, runner, state, args, on_line=step.line, scrub=session.secrets.scrub)
+        return await run_command(
+            session.buildah,
+            runner,
+            state,
+            args,
+            on_stdout=step.line,
+            on_stderr=step.error_line,
+            scrub=session.secrets.scrub,
+        )
 
 
 @RESOLVERS.field("Container.stdout")

@@ -38,8 +38,12 @@ class Step:
     cached: bool = False
 
     def line(self, text: str) -> None:
-        """Report a line of output, with secrets masked."""
+        """Report a line of standard output, with secrets masked."""
         self.session.report(OutputLine(self.number, self.session.secrets.scrub(text)))
+
+    def error_line(self, text: str) -> None:
+        """Report a line of standard error, with secrets masked."""
+        self.session.report(OutputLine(self.number, self.session.secrets.scrub(text), "stderr"))
 
 
 @dataclass

@@ -11,14 +11,13 @@ import typer.main
 
 from ci.cli.app import app
 from ci.cli.build_commands import BuildAndPushCommand
-from ci.cli.options import expectation, run_settings
+from ci.cli.options import run_settings
 from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import Run, RunSettings
 from ci.system.secret_source import SecretKind, SecretSource
 from pipeline.rules.errors import UsageError
 from pipeline.rules.options import SHARED, VerifyOptions, options_of
 from pipeline.rules.platforms import Platform
-from pipeline.rules.runtime_checks import Expectation
 from tests.ci.cli.command import InProcess
 from tests.pipeline.interface import registered
 
@@ -119,28 +118,6 @@ def test_settings_hold_where_a_token_is_and_not_what_it_is() -> None:
 def test_a_token_that_is_no_place_is_refused() -> None:
     with pytest.raises(UsageError, match="--token: Invalid secret source"):
         settings(token="ghp_0123456789")
-
-
-@pytest.mark.parametrize(
-    ("command", "path", "words"),
-    [
-        ("", "/up", "is empty"),
-        ("  ", "/up", "is empty"),
-        ("'", "/up", "Invalid --command"),
-        ("true", "up", "start with a slash"),
-    ],
-)
-def test_an_invalid_expectation_is_refused(command: str, path: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        expectation(VerifyOptions(command=command, path=path))
-
-
-def test_a_command_is_split_as_a_shell_would() -> None:
-    assert expectation(VerifyOptions(command="sh -c 'echo a b'", path="/", port=80)).command == ("sh", "-c", "echo a b")
-
-
-def test_an_image_must_do_by_default_what_the_module_expects() -> None:
-    assert expectation(VerifyOptions()) == Expectation()
 
 
 @pytest.mark.parametrize("platform", ["foo", "linux", "linux/", "Linux/AMD64", "linux/amd64 ", "linux/arm64/8"])

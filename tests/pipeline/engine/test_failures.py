@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import http
+
 import dagger
 import gql
 import pytest
@@ -7,6 +9,7 @@ from dagger._exceptions import QueryErrorValue
 
 from pipeline.engine.failures import build_error, pull_error, upload_error
 from pipeline.rules.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError, TransientError
+from pipeline.rules.http_statuses import RETRIED
 from tests.pipeline.samples import IMAGE
 
 REFERENCE = IMAGE.tagged("sha-9c68c4a")
@@ -117,6 +120,12 @@ def test_any_other_failure_to_upload_can_be_tried_again(text: str, *, transient:
     assert isinstance(error, TransientError) is transient
     assert REFERENCE in error.message
     assert "again" in error.hint
+
+
+def test_an_engines_text_of_a_retried_status_is_transient() -> None:
+    for status in RETRIED:
+        text = f"unexpected status from PUT request to https://ghcr.io/v2/a: {status} {http.HTTPStatus(status).phrase}"
+        assert isinstance(upload_error(_engine_says(text), IMAGE, REFERENCE), TransientError)
 
 
 def test_an_image_that_cannot_be_pulled_says_which() -> None:

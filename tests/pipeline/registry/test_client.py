@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socketserver
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,7 @@ from pipeline.registry.client import Registry, open_registry
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.manifests import Manifest
 from pipeline.rules.errors import AuthError, PipelineError, RegistryError
+from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.platforms import parse_platform
 from tests.pipeline.images import INDEX, MANIFEST, Image, digest_of, index_of, put_manifest
@@ -126,8 +128,32 @@ async def test_a_registry_is_reached_at_another_address_than_its_name(registry: 
     image = ImageName(registry="registry.example.com", repository=REPOSITORY)
     with registry.client() as client:
         IMAGE.push(client, REPOSITORY, "x")
-    async with open_registry(image, None, base_url=registry.url) as opened:
+    async with open_registry(image, None, service_url=registry.url) as opened:
         assert await opened.digest_of("x") == IMAGE.digest
+
+
+async def test_a_service_that_nothing_is_behind_is_told_at_the_first_request() -> None:
+    """An engine's service accepts connections and drops them if nothing listens behind it; a closed port refuses."""
+    image = ImageName(registry="localhost:5001", repository=REPOSITORY)
+    with serving(_always(DROP)) as server:
+        for url in (server.url, f"http://127.0.0.1:{free_port()}"):
+            async with open_registry(image, None, service_url=url) as registry:
+                with pytest.raises(RegistryError) as caught:
+                    await registry.check_access()
+            assert caught.value.message.startswith("Nothing answers behind --registry-service for localhost:5001: ")
+            assert re.search(r"[^.]\.$", caught.value.message)
+            assert caught.value.hint == "Start the registry, and pass --registry-service tcp://localhost:PORT."
+    assert len(server.asked) == 1
+
+
+async def test_a_service_that_answered_once_is_a_registry_like_any_other() -> None:
+    answers = iter([Answer(), DROP, Answer(404)])
+    image = ImageName(registry="localhost:5001", repository=REPOSITORY)
+    with serving(lambda _: next(answers)) as server:
+        async with open_registry(image, None, service_url=server.url) as registry:
+            await registry.check_access()
+            assert await registry.digest_of("x") is None
+    assert len(server.asked) == 3
 
 
 @pytest.mark.parametrize("status", [400, 408, 418, 429, 500, 502, 503])
@@ -169,13 +195,13 @@ async def test_any_other_body_of_a_failure_is_no_bug(body: bytes) -> None:
 @pytest.mark.parametrize("status", [401, 403])
 async def test_what_needs_credentials_says_so(status: int) -> None:
     async with _standing_in(_always(Answer(status))) as registry:
-        with pytest.raises(AuthError, match=f"wants credentials for .* \\(HTTP {status}\\)"):
+        with pytest.raises(AuthError, match=f"requires credentials for .* \\(HTTP {status}\\)"):
             await registry.digest_of("x")
 
 
 async def test_a_server_without_v2_is_no_registry() -> None:
     async with _standing_in(_always(Answer(404, b"<html>"))) as registry:
-        with pytest.raises(RegistryError, match="no container registry"):
+        with pytest.raises(RegistryError, match="not a container registry"):
             await registry.check_access()
         with pytest.raises(RegistryError, match="could not be written"):
             await registry.put_tag("x", _manifest(IMAGE.manifest))
@@ -202,7 +228,7 @@ async def test_a_dropped_connection_is_told() -> None:
 
 @pytest.mark.parametrize("times", [1, 2, 3])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
-@pytest.mark.parametrize("failure", [DROP, *map(Answer, (408, 429, 500, 502, 503, 504))], ids=lambda one: one.status)
+@pytest.mark.parametrize("failure", [DROP, *map(Answer, sorted(RETRIED))], ids=lambda one: one.status)
 async def test_what_passes_by_itself_is_tried_again(failure: Answer, method: str, times: int) -> None:
     good = Answer(200, IMAGE.manifest, {"Content-Type": MANIFEST, "Docker-Content-Digest": IMAGE.digest})
     answers = iter([*[failure] * times, good])
@@ -219,7 +245,7 @@ async def test_what_passes_by_itself_is_tried_again(failure: Answer, method: str
     assert {request.body for request in server.asked} == {IMAGE.manifest if method == "PUT" else b""}
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413, 501, 505])
 async def test_what_does_not_pass_by_itself_fails_at_once(status: int) -> None:
     with serving(_always(Answer(status))) as server:
         async with _opened(server.host) as registry:
@@ -293,20 +319,20 @@ async def test_a_registry_that_does_not_answer_in_time_is_told(
 async def test_a_registry_that_names_another_digest_than_its_bytes_have_is_not_believed() -> None:
     lie = Answer(200, IMAGE.manifest, {"Content-Type": MANIFEST, "Docker-Content-Digest": DIGEST})
     async with _standing_in(_always(lie)) as registry:
-        with pytest.raises(RegistryError, match=f"promised as .*, but its bytes are {IMAGE.digest}"):
+        with pytest.raises(RegistryError, match=f"has digest {IMAGE.digest}, but the registry reported"):
             await registry.manifest("x")
 
 
 async def test_a_registry_that_answers_a_digest_with_other_bytes_is_not_believed() -> None:
     async with _standing_in(_always(Answer(200, b"{}", {"Docker-Content-Digest": DIGEST}))) as registry:
-        with pytest.raises(RegistryError, match="its bytes are"):
+        with pytest.raises(RegistryError, match="but the registry reported"):
             await registry.manifest(DIGEST)
 
 
 async def test_a_configuration_with_other_bytes_is_not_believed() -> None:
     forged = Image({"org.opencontainers.image.revision": "forged"})
     async with _standing_in(_always(Answer(200, forged.config))) as registry:
-        with pytest.raises(RegistryError, match=r"configuration of .* bytes are"):
+        with pytest.raises(RegistryError, match=r"configuration of .* has digest sha256:.*, but should have"):
             await registry.config(_manifest(IMAGE.manifest), parse_platform("linux/amd64"))
 
 
@@ -345,15 +371,15 @@ async def test_a_manifest_that_is_none_has_no_labels_or_is_told(content: bytes) 
         except PipelineError as error:
             message = error.message
         else:
-            message = "not JSON"
-    assert "not JSON" in message
+            message = "not valid"
+    assert "not valid" in message
 
 
 @pytest.mark.parametrize("config", [b"<html>", b"7", b"[]", b'{"config": 7}', b'{"config": {"Labels": [1]}}', b"\xff"])
 async def test_a_configuration_that_is_none_is_told(config: bytes) -> None:
     document = json.dumps({"config": {"digest": digest_of(config)}}).encode()
     async with _standing_in(_always(Answer(200, config))) as registry:
-        with pytest.raises(RegistryError, match="is not JSON"):
+        with pytest.raises(RegistryError, match="is not valid"):
             await registry.config(_manifest(document), parse_platform("linux/amd64"))
 
 
@@ -454,7 +480,7 @@ async def test_pages_without_end_are_told(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("body", [b"<html>", b"7", b"[]", b'{"tags": 7}', b"\xff"])
 async def test_a_list_of_tags_that_is_none_is_told(body: bytes) -> None:
     async with _standing_in(_always(Answer(200, body))) as registry:
-        with pytest.raises(RegistryError, match="is not JSON"):
+        with pytest.raises(RegistryError, match="is not valid"):
             await registry.tags()
 
 

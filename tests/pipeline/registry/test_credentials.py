@@ -4,13 +4,16 @@ import base64
 import logging
 import traceback
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
 from pydantic import SecretStr
 
+from pipeline.registry.authentication import Access, Challenge, ChallengeAuth, parse_challenge
 from pipeline.registry.client import open_registry
-from pipeline.registry.credentials import Access, Challenge, Credentials, RegistryAuth, access_hint, parse_challenge
+from pipeline.registry.credentials import Credentials
+from pipeline.registry.failures import access_hint
 from pipeline.rules.errors import AuthError, RegistryError
 from pipeline.rules.image_name import ImageName
 from tests.pipeline.samples import DIGEST
@@ -56,7 +59,7 @@ def test_every_header_is_a_challenge_or_none(header: str) -> None:
 
 
 def test_a_password_does_not_show() -> None:
-    shown = [repr(CREDENTIALS), str(CREDENTIALS), CREDENTIALS.model_dump_json(), f"{CREDENTIALS!r}"]
+    shown = [repr(CREDENTIALS), str(CREDENTIALS), str(asdict(CREDENTIALS)), f"{CREDENTIALS!r}"]
     assert not [text for text in shown if SECRET in text]
 
 
@@ -160,7 +163,7 @@ async def test_without_credentials_nobody_pushes_even_where_everybody_may_pull(
     guarded: Server, token_service: Server
 ) -> None:
     async with open_registry(_image(guarded), None) as registry:
-        with pytest.raises(AuthError, match="wants credentials"):
+        with pytest.raises(AuthError, match="requires credentials"):
             await registry.check_access()
     assert token_service.asked == []
 
@@ -222,7 +225,7 @@ async def test_a_token_service_without_tls_elsewhere_is_sent_nothing() -> None:
     with (
         serving(lambda _: as_json({"token": TOKEN}), name="0.0.0.0") as elsewhere,  # noqa: S104 - asked, not bound to
         serving(_guarded(f"{elsewhere.url}/token")) as server,
-        pytest.raises(AuthError, match=r"without TLS, 0\.0\.0\.0") as caught,
+        pytest.raises(AuthError, match=r"without TLS: 0\.0\.0\.0") as caught,
     ):
         await _ask(server)
     assert elsewhere.asked == []
@@ -247,11 +250,11 @@ async def test_a_token_service_on_this_machine_may_do_without_tls_by_any_of_its_
 
 
 def test_a_realm_on_this_machine_without_tls_is_no_good_for_a_registry_elsewhere() -> None:
-    auth = RegistryAuth(ImageName(registry="ghcr.io", repository=REPOSITORY), CREDENTIALS, Access.PUSH)
+    auth = ChallengeAuth(ImageName(registry="ghcr.io", repository=REPOSITORY), CREDENTIALS, Access.PUSH)
     challenge = Challenge(scheme="bearer", realm="http://localhost:5001/token")
-    with pytest.raises(AuthError, match="without TLS, localhost"):
+    with pytest.raises(AuthError, match="without TLS: localhost"):
         auth._token_request(challenge)
-    local = RegistryAuth(ImageName(registry="[::1]:5001", repository=REPOSITORY), CREDENTIALS, Access.PUSH)
+    local = ChallengeAuth(ImageName(registry="[::1]:5001", repository=REPOSITORY), CREDENTIALS, Access.PUSH)
     named = Challenge(scheme="bearer", realm="http://[::1]:5001/token")
     assert local._token_request(named).headers["Authorization"] == BASIC
 
@@ -280,7 +283,7 @@ async def test_another_host_that_a_redirect_leads_to_cannot_ask_for_the_credenti
 
 async def test_another_scheme_is_an_auth_error() -> None:
     unknown = as_json({}, 401, WWW_Authenticate='Digest realm="x"')
-    with serving(lambda _: unknown) as server, pytest.raises(AuthError, match="wants credentials"):
+    with serving(lambda _: unknown) as server, pytest.raises(AuthError, match="requires credentials"):
         await _ask(server)
 
 
@@ -320,6 +323,6 @@ class TestARealRegistryWithAPasswordFile:
     async def test_no_password_asks_for_one(self, registry_with_auth: RunningRegistry) -> None:
         image = ImageName(registry=registry_with_auth.host, repository=REPOSITORY)
         async with open_registry(image, None) as registry:
-            with pytest.raises(AuthError, match="wants credentials") as caught:
+            with pytest.raises(AuthError, match="requires credentials") as caught:
                 await registry.check_access()
         assert "--token env:NAME" in caught.value.hint

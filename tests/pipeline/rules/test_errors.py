@@ -10,6 +10,7 @@ EXIT_CODES = {
     errors.RefError: 2,
     errors.ImageNameError: 2,
     errors.CheckoutError: 2,
+    errors.NotPublishedError: 2,
     errors.BuildError: 3,
     errors.VerificationError: 3,
     errors.AuthError: 4,
@@ -54,7 +55,10 @@ def test_an_error_shows_what_happened_and_then_what_to_do() -> None:
     assert str(PipelineError("It broke.")) == "It broke."
 
 
-def test_what_is_added_to_a_message_later_shows() -> None:
-    error = PipelineError("It broke.", hint="Mend it.")
-    error.message += " Twice."
-    assert str(error) == "It broke. Twice.\nMend it."
+def test_an_error_is_extended_by_a_new_one_of_its_kind() -> None:
+    error = errors.TransientError("It broke.", hint="Mend it.", after=7.0)
+    extended = error.extended("Twice.")
+    assert isinstance(extended, errors.TransientError)
+    assert (str(extended), extended.after) == ("It broke. Twice.\nMend it.", 7.0)
+    assert repr(extended) == "TransientError('It broke. Twice.')"
+    assert str(error) == "It broke.\nMend it."

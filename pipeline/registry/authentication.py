@@ -1,0 +1,146 @@
+"""How a request to a registry is authorised: by Basic credentials, or by a token of the registry's token service.
+
+The challenge is RFC 9110's `WWW-Authenticate`; the token service is the distribution specification's
+"Token Authentication". A password leaves this file only in an `Authorization` header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+import httpx
+from typing_extensions import override
+
+from pipeline.registry.credentials import Credentials
+from pipeline.registry.failures import access_hint, status_error
+from pipeline.rules.errors import AuthError, RegistryError
+from pipeline.rules.image_name import ImageName, is_loopback
+from pipeline.rules.text import quoted
+
+_PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
+_BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""RFC 6750, section 2.1; a token that no header can hold would appear in an error message."""
+
+
+class Access(StrEnum):
+    """What a run does in a repository, as the scope of a token spells it."""
+
+    PULL = "pull"
+    PUSH = "pull,push"
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What a registry requires when it answers 401.
+
+    Attributes:
+        scheme: How to answer it.
+        realm: For `bearer`, the address of the token service.
+        service: The name of the service that the token is for.
+    """
+
+    scheme: Literal["basic", "bearer"]
+    realm: str = ""
+    service: str = ""
+
+
+def parse_challenge(header: str) -> Challenge | None:
+    """Read a `WWW-Authenticate` header; return None if its scheme is not supported."""
+    scheme, _, rest = header.strip().partition(" ")
+    # The first of a name wins: what follows may belong to another challenge in the same header.
+    parameters = {key.lower(): value for key, value in reversed(_PARAMETER.findall(rest))}
+    realm, service = parameters.get("realm", ""), parameters.get("service", "")
+    match scheme.lower():
+        case "basic":
+            return Challenge(scheme="basic", realm=realm, service=service)
+        case "bearer" if realm:
+            return Challenge(scheme="bearer", realm=realm, service=service)
+        case _:
+            return None
+
+
+class ChallengeAuth(httpx.Auth):
+    """Answers a registry's challenge once, and authorises later requests in the same way.
+
+    Args:
+        image: The repository that a token must be valid for.
+        credentials: The caller's, or None for anonymous access: many registries let everybody pull, and none push.
+        access: What a token must be valid for.
+    """
+
+    requires_response_body = True
+
+    def __init__(self, image: ImageName, credentials: Credentials | None, access: Access) -> None:
+        self._image = image
+        self._credentials = credentials
+        self._access = access
+        self._authorization: str | None = None
+
+    @override
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        msg = "only asynchronous clients are supported"
+        raise NotImplementedError(msg)
+
+    @override
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        if self._authorization is not None:
+            request.headers["Authorization"] = self._authorization
+        response = yield request
+        if response.status_code != httpx.codes.UNAUTHORIZED or not _same_origin(response.request.url, request.url):
+            return  # credentials never follow a redirect to another server
+        challenge = parse_challenge(response.headers.get("WWW-Authenticate", ""))
+        if challenge is None or not self._may_answer(challenge):
+            return
+        if challenge.scheme == "basic" and self._credentials is not None:
+            self._authorization = self._credentials.basic()
+        else:
+            token_response = yield self._token_request(challenge)
+            await token_response.aread()
+            self._authorization = f"Bearer {self._token(token_response)}"
+        request.headers["Authorization"] = self._authorization
+        yield request
+
+    def _may_answer(self, challenge: Challenge) -> bool:
+        """Return whether the challenge can be answered: anonymous tokens allow to pull public images, never to push."""
+        return self._credentials is not None or (challenge.scheme == "bearer" and self._access is Access.PULL)
+
+    def _token_request(self, challenge: Challenge) -> httpx.Request:
+        try:
+            realm = httpx.URL(challenge.realm)
+        except httpx.InvalidURL as error:
+            msg = f"The token service of {self._image.registry} has an invalid address: {quoted(challenge.realm)}."
+            raise RegistryError(msg) from error
+        local = self._image.is_loopback and is_loopback(realm.netloc.decode())
+        if realm.scheme != "https" and not local:
+            msg = f"The token service of {self._image.registry} is reached without TLS: {realm.host}."
+            raise AuthError(msg, hint="No credentials were sent. Check the registry's address.")
+        scope = f"repository:{self._image.repository}:{self._access}"
+        headers = {} if self._credentials is None else {"Authorization": self._credentials.basic()}
+        params = {"service": challenge.service, "scope": scope}
+        return httpx.Request("GET", realm.copy_merge_params(params), headers=headers)
+
+    def _token(self, response: httpx.Response) -> str:
+        status = response.status_code
+        if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            msg = f"{self._image.registry} refuses these credentials for {self._image} (HTTP {status})."
+            raise AuthError(msg, hint=access_hint(self._image))
+        if status != httpx.codes.OK:
+            msg = f"The token service of {self._image.registry} answered HTTP {status}."
+            raise status_error(response, msg, "This request changed nothing; run it again.")
+        try:
+            answer = response.json()
+            token = answer.get("token") or answer.get("access_token")
+        except (ValueError, AttributeError):
+            token = None
+        if not isinstance(token, str) or _BEARER_TOKEN.fullmatch(token) is None:
+            msg = f"The token service of {self._image.registry} answered without a token."
+            raise RegistryError(msg)
+        return token
+
+
+def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
