@@ -19,6 +19,7 @@ LAYERS = (
     ("resolvers.builds", "resolvers.containers", "resolvers.directories", "resolvers.publishing"),
     ("resolvers.execution", "resolvers.host", "resolvers.queries", "resolvers.repositories", "resolvers.workspaces"),
     ("resolvers.files",),
+    ("resolvers.platforms",),
     ("session.session",),
     ("session.descriptions", "session.resolver_table", "session.secrets", "session.single_flight"),
     ("store.cleanup", "store.command_execution", "store.oci_images"),
