@@ -165,8 +165,8 @@ class _Publication:
         """Upload the image under the commit's tag and read its manifest back."""
         primary = self.plan.tags.primary
         digest = await with_retries(lambda: builder.upload(self.plan, self.registry.image.tagged(primary.name)))
-        self.reports[primary.name] = self._told(primary, TagOutcome.WRITTEN)
-        with self._saying_what_is_done():
+        self.reports[primary.name] = self._reported(primary, TagOutcome.WRITTEN)
+        with self._with_progress():
             manifest = await self.registry.manifest(digest)
             if manifest is None:
                 msg = f"{self.registry.image.at(digest)} was uploaded, but is not in the registry."
@@ -175,13 +175,13 @@ class _Publication:
 
     async def write_tags(self, manifest: Manifest) -> None:
         """Write every tag that is not written yet, stage by stage."""
-        with self._saying_what_is_done():
+        with self._with_progress():
             for kinds in _STAGES:
                 stage = [tag for tag in self.plan.tags.tags if tag.kind in kinds and tag.name not in self.reports]
                 await each(stage, lambda tag: self._write_tag(tag, manifest))
 
     @contextmanager
-    def _saying_what_is_done(self) -> Iterator[None]:
+    def _with_progress(self) -> Iterator[None]:
         """Add to an error which tags were written and which were not."""
         try:
             yield
@@ -195,19 +195,19 @@ class _Publication:
     async def _write_tag(self, tag: PlannedTag, manifest: Manifest) -> None:
         previous = await self.registry.digest_of(tag.name)
         if previous == manifest.digest:
-            self.reports[tag.name] = self._told(tag, TagOutcome.PRESENT)
+            self.reports[tag.name] = self._reported(tag, TagOutcome.PRESENT)
             return
         if previous is not None and not tag.kind.moves:
             raise self._taken(tag.name, previous)
         if tag.kind is TagKind.LATEST and (reason := await self._keeps_latest()):
-            self.reports[tag.name] = self._told(tag, TagOutcome.KEPT, previous, reason)
+            self.reports[tag.name] = self._reported(tag, TagOutcome.KEPT, previous, reason)
             return
         stored = await self.registry.put_tag(tag.name, manifest)
         if stored != manifest.digest:
             msg = f"{self.registry.image.tagged(tag.name)} was stored as {quoted(stored)}, not as {manifest.digest}."
             raise RegistryError(msg, hint="The registry changed the manifest; report this to its administrator.")
         outcome = TagOutcome.WRITTEN if previous is None else TagOutcome.MOVED
-        self.reports[tag.name] = self._told(tag, outcome, previous)
+        self.reports[tag.name] = self._reported(tag, outcome, previous)
 
     async def _keeps_latest(self) -> str:
         """Return why `latest` is not moved; empty if it is."""
@@ -237,7 +237,7 @@ class _Publication:
         msg = f"{self.registry.image.tagged(tag)} points to {digest} already, and this tag is written only once."
         return WriteOnceError(msg, hint="Release the change under a new version, or from a new commit.")
 
-    def _told(
+    def _reported(
         self,
         tag: PlannedTag,
         outcome: TagOutcome,
