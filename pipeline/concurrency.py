@@ -1,4 +1,4 @@
-"""Doing several things at once: bounded, and failing with one of their own errors instead of a group."""
+"""Bounded concurrency, whose failures are ordinary errors and not exception groups."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ async def each(items: Iterable[T], action: Callable[[T], Awaitable[None]], *, at
     """Run an action on every item, a bounded number at a time.
 
     Args:
-        items: What to run it on.
-        action: What to run.
-        at_once: How many run at the same time.
+        items: The items.
+        action: Called with each item.
+        at_once: How many calls run at the same time.
 
     Raises:
-        Exception: The first error of an action; the others are stopped. A group would hide its message in a module.
+        Exception: The first error of an action; the others are cancelled. A group would hide its message in a module.
     """
     limiter = anyio.CapacityLimiter(at_once)
 
@@ -38,6 +38,6 @@ async def each(items: Iterable[T], action: Callable[[T], Awaitable[None]], *, at
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error inside a group, however deep it stands."""
+    """Return the first error inside a group, however deeply it is nested."""
     first = group.exceptions[0]
     return first_error(first) if isinstance(first, BaseExceptionGroup) else first

@@ -57,7 +57,9 @@ RegistryService = Annotated[
 enum_type(LatestPolicy)
 
 
-def _shown(*, cache: Literal["never", "session"]) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+def _module_function(
+    *, cache: Literal["never", "session"]
+) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
     """Make a method a function of the module.
 
     Our errors reach the user as their message alone; anything else is a bug and keeps its traceback.
@@ -120,13 +122,13 @@ class BackendPipeline:
     name: Annotated[str, _described("name")] = RunRequest.name
     platform: Annotated[dagger.Platform | None, _described("platform")] = None
 
-    @_shown(cache="session")
+    @_module_function(cache="session")
     async def plan(self, *, ref: Ref = None, sha: Sha = None, latest: Latest = RunRequest.latest) -> str:
         """Print as JSON what would be built and how it would be tagged; needs no credentials and writes nothing."""
         plan = await self._plan(ref, sha, latest)
         return plan.report().model_dump_json(indent=2)
 
-    @_shown(cache="session")
+    @_module_function(cache="session")
     async def build(self, *, ref: Ref = None, sha: Sha = None) -> dagger.Container:
         """Build the image with its labels and publish nothing; chain terminal to open a shell in it."""
         plan = await self._plan(ref, sha)
@@ -134,13 +136,13 @@ class BackendPipeline:
         await builder.build(plan)
         return await builder.container(plan)
 
-    @_shown(cache="session")  # type: ignore[arg-type] # the SDK's `check` hides what it decorates
+    @_module_function(cache="session")  # type: ignore[arg-type] # the SDK's `check` hides what it decorates
     @check
     async def image_builds(self) -> None:
         """Check that the image builds, for any checkout, including a pull request's; publish nothing."""
         await check_build(self._source(), self._platform(), self.name)
 
-    @_shown(cache="never")
+    @_module_function(cache="never")
     async def build_and_push(
         self,
         *,
@@ -156,7 +158,7 @@ class BackendPipeline:
         plan = await self._plan(ref, sha, latest, allow_dirty=allow_dirty)
         return (await self._publish(plan, username, token, registry_service)).digest
 
-    @_shown(cache="never")
+    @_module_function(cache="never")
     async def publish(
         self,
         *,
@@ -180,7 +182,7 @@ class BackendPipeline:
             summary=render_summary(report),
         )
 
-    @_shown(cache="never")
+    @_module_function(cache="never")
     async def verify(
         self,
         *,

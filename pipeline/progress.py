@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, and how long its steps took."""
+"""What a run reports while it goes on, and how long its steps took."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from pipeline.rules.report import StepReport
 
 
 class Progress(Protocol):
-    """Is told what happens; shows it as it likes."""
+    """Shows what happens."""
 
     def started(self, step: str) -> None:
-        """Take note that a step begins."""
+        """Show that a step has started."""
 
     def finished(self, step: str, seconds: float) -> None:
-        """Take note that a step ended well."""
+        """Show that a step succeeded."""
 
     def notice(self, text: str) -> None:
-        """Take note of something that a person should know."""
+        """Show a message."""
 
 
 class PlainProgress:
-    """Writes one line to standard error for each thing that happens."""
+    """Writes one line to standard error for each event."""
 
     def started(self, step: str) -> None:
-        """Say that a step begins."""
+        """Write that a step has started."""
         _write(f"{step} …")
 
     def finished(self, step: str, seconds: float) -> None:
-        """Say how long a step took."""
+        """Write how long a step took."""
         _write(f"{step} done in {seconds:.1f} s")
 
     def notice(self, text: str) -> None:
-        """Say what a person should know."""
+        """Write a message."""
         _write(text)
 
 
 class Steps:
-    """Times the steps of a run and tells a progress of them.
+    """Times the steps of a run.
 
     Args:
-        progress: Who is told.
+        progress: Shows them.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -53,7 +53,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time what is done inside; a step that fails is not reported."""
+        """Time the block; a step that fails is not part of the report."""
         self.progress.started(name)
         begin = time.monotonic()
         yield
@@ -63,7 +63,7 @@ class Steps:
 
     @property
     def finished(self) -> tuple[StepReport, ...]:
-        """The steps so far, in the order they ended."""
+        """The steps so far, in the order in which they ended."""
         return tuple(self._finished)
 
 

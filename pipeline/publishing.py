@@ -1,7 +1,7 @@
-"""The order of publishing: build once, upload once, write the other tags, check that all name one digest.
+"""The order of publishing: build once, upload once, write the other tags, check that all point to one digest.
 
-Order is safety: tags that are written once come first, moving tags after them, `latest` last. What a run wrote stays
-when it fails half-way, and running it again finishes the work.
+The order is what makes it safe: tags that are written once come first, then moving tags, `latest` last. If a run fails
+halfway, what it wrote stays, and running it again finishes the work.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.rules.tagging import LatestPolicy, PlannedTag, TagKind, highest_st
 from pipeline.rules.text import quoted
 
 _STAGES = ({TagKind.SHA, TagKind.DIRTY}, {TagKind.VERSION}, {TagKind.BRANCH}, {TagKind.LATEST})
-"""Kinds of tag in the order they are written; those of one stage at once."""
+"""Kinds of tag in the order of writing; tags of one stage are written concurrently."""
 
 
 class ImageBuilder(Protocol):
@@ -50,13 +50,13 @@ class ImageBuilder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What publishing did.
+    """The result of publishing.
 
     Attributes:
         digest: The manifest's digest.
-        tags: What became of each tag, in the order of the plan.
-        built: False where the image was in the registry already.
-        platform: What the image is for.
+        tags: What was done with each tag, in the order of the plan.
+        built: False if the image was in the registry already.
+        platform: The image's platform.
     """
 
     digest: str
@@ -75,11 +75,11 @@ async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, step
         steps: Times the steps.
 
     Raises:
-        CollisionError: The commit's tag names the image of another commit, or of this one for another platform.
-        SourceMismatchError: The image must be built, and what is checked out is another commit.
-        WriteOnceError: The version names another image already.
-        AuthError: The registry does not let these credentials do this.
-        RegistryError: The registry failed, or tags do not end on one digest.
+        CollisionError: The commit's tag points to an image of another commit, or of this one for another platform.
+        SourceMismatchError: The image must be built, and a different commit is checked out.
+        WriteOnceError: The version's tag points to another image already.
+        AuthError: The registry denied access, or requires credentials.
+        RegistryError: The registry failed, or the tags do not point to one digest in the end.
         BuildError: The image could not be built.
     """
     platform = plan.platform or await builder.default_platform()
@@ -92,7 +92,7 @@ async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, step
         plan.check_buildable()
         with steps.step("build the image"):
             await builder.build(plan)
-        manifest = await run.image_of_tag(plan.tags.primary.name)  # another run may have been quicker
+        manifest = await run.image_of_tag(plan.tags.primary.name)  # another run may have published it meanwhile
     if manifest is None:
         with steps.step("upload the image"):
             manifest = await run.uploaded(builder)
@@ -117,7 +117,7 @@ class _Publication:
     reports: dict[str, TagReport] = field(default_factory=dict)
 
     async def existing_image(self) -> Manifest | None:
-        """Return the image of this commit where the registry has it, by the commit's tag or by the version's."""
+        """Return the commit's image if the registry has it under the commit's tag or the version's."""
         existing = await self.image_of_tag(self.plan.tags.primary.name)
         for tag in self.plan.tags.further:
             if tag.kind is not TagKind.VERSION:
@@ -133,7 +133,7 @@ class _Publication:
         return existing
 
     async def image_of_tag(self, name: str) -> Manifest | None:
-        """Return the image that the commit's tag names, once it is sure that it is this commit's."""
+        """Return the image that the commit's tag points to, after a check that it is this commit's."""
         manifest = await self.registry.manifest(name)
         if manifest is None:
             return None
@@ -144,11 +144,11 @@ class _Publication:
             return manifest
         reference = self.registry.image.tagged(name)
         if revision is None:
-            msg = f"{reference} is there, but does not say which commit it is of (no label {REVISION})."
-            hint = "Delete that tag in the registry if it was pushed by hand, and run this again."
+            msg = f"{reference} exists, but its commit is not known: it has no label {REVISION}."
+            hint = "If it was pushed by hand, delete that tag in the registry and run this again."
             raise CollisionError(msg, hint=hint)
         msg = f"{reference} is the image of commit {quoted(revision)}, not of {self.plan.commit.sha}."
-        hint = "Their first seven digits are alike: amend the newer commit so that it gets another name."
+        hint = "Both commits start with the same seven digits: amend the newer one to change its name."
         raise CollisionError(msg, hint=hint)
 
     def _check_platform(self, name: str, config: ImageProperties) -> None:
@@ -165,24 +165,24 @@ class _Publication:
         """Upload the image under the commit's tag and read its manifest back."""
         primary = self.plan.tags.primary
         digest = await with_retries(lambda: builder.upload(self.plan, self.registry.image.tagged(primary.name)))
-        self.reports[primary.name] = self._told(primary, TagOutcome.WRITTEN)
-        with self._saying_what_is_done():
+        self.reports[primary.name] = self._reported(primary, TagOutcome.WRITTEN)
+        with self._with_progress():
             manifest = await self.registry.manifest(digest)
             if manifest is None:
-                msg = f"{self.registry.image.at(digest)} was uploaded, but the registry does not have it."
+                msg = f"{self.registry.image.at(digest)} was uploaded, but is not in the registry."
                 raise RegistryError(msg, hint="Run this again.")
         return manifest
 
     async def write_tags(self, manifest: Manifest) -> None:
-        """Write every tag that is not done, stage by stage."""
-        with self._saying_what_is_done():
+        """Write every tag that is not written yet, stage by stage."""
+        with self._with_progress():
             for kinds in _STAGES:
                 stage = [tag for tag in self.plan.tags.tags if tag.kind in kinds and tag.name not in self.reports]
                 await each(stage, lambda tag: self._write_tag(tag, manifest))
 
     @contextmanager
-    def _saying_what_is_done(self) -> Iterator[None]:
-        """Add to an error which tags were done and which were not."""
+    def _with_progress(self) -> Iterator[None]:
+        """Add to an error which tags were written and which were not."""
         try:
             yield
         except PipelineError as error:
@@ -195,22 +195,22 @@ class _Publication:
     async def _write_tag(self, tag: PlannedTag, manifest: Manifest) -> None:
         previous = await self.registry.digest_of(tag.name)
         if previous == manifest.digest:
-            self.reports[tag.name] = self._told(tag, TagOutcome.PRESENT)
+            self.reports[tag.name] = self._reported(tag, TagOutcome.PRESENT)
             return
         if previous is not None and not tag.kind.moves:
             raise self._taken(tag.name, previous)
         if tag.kind is TagKind.LATEST and (reason := await self._keeps_latest()):
-            self.reports[tag.name] = self._told(tag, TagOutcome.KEPT, previous, reason)
+            self.reports[tag.name] = self._reported(tag, TagOutcome.KEPT, previous, reason)
             return
         stored = await self.registry.put_tag(tag.name, manifest)
         if stored != manifest.digest:
             msg = f"{self.registry.image.tagged(tag.name)} was stored as {quoted(stored)}, not as {manifest.digest}."
-            raise RegistryError(msg, hint="The registry changed the manifest; report this to who runs it.")
+            raise RegistryError(msg, hint="The registry changed the manifest; report this to its administrator.")
         outcome = TagOutcome.WRITTEN if previous is None else TagOutcome.MOVED
-        self.reports[tag.name] = self._told(tag, outcome, previous)
+        self.reports[tag.name] = self._reported(tag, outcome, previous)
 
     async def _keeps_latest(self) -> str:
-        """Return why `latest` stays where it is; empty where it moves."""
+        """Return why `latest` is not moved; empty if it is."""
         version = self.plan.tags.version
         if self.plan.tags.latest is not LatestPolicy.AUTO or version is None:
             return ""
@@ -220,7 +220,7 @@ class _Publication:
         return f"{highest} is a higher release than {version}"
 
     async def check_digests(self, digest: str) -> None:
-        """Make sure that every tag which was not kept names the one digest."""
+        """Check that every tag that was not kept points to the digest."""
         found: dict[str, str | None] = {}
 
         async def look_up(name: str) -> None:
@@ -229,15 +229,15 @@ class _Publication:
         await each([name for name, report in self.reports.items() if report.outcome is not TagOutcome.KEPT], look_up)
         wrong = {name: other for name, other in found.items() if other != digest}
         if wrong:
-            listed = ", ".join(f"{self.registry.image.tagged(name)} names {wrong[name]}" for name in sorted(wrong))
-            msg = f"Not all tags name {digest}: {listed}."
+            listed = ", ".join(f"{self.registry.image.tagged(name)} points to {wrong[name]}" for name in sorted(wrong))
+            msg = f"Not all tags point to {digest}: {listed}."
             raise RegistryError(msg, hint="Another run may have moved them meanwhile; run this again.")
 
     def _taken(self, tag: str, digest: str) -> WriteOnceError:
-        msg = f"{self.registry.image.tagged(tag)} names {digest} already, and it is written once."
+        msg = f"{self.registry.image.tagged(tag)} points to {digest} already, and this tag is written only once."
         return WriteOnceError(msg, hint="Release the change under a new version, or from a new commit.")
 
-    def _told(
+    def _reported(
         self,
         tag: PlannedTag,
         outcome: TagOutcome,

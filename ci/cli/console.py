@@ -61,14 +61,13 @@ class ConsoleProgress:
 
     Args:
         console: The console for standard error.
-        show_output: Whether to show each line of the engine's output at any time; a log has it until `close`.
+        show_output: Whether a terminal keeps each line of the engine's output, as a log always does.
     """
 
     def __init__(self, console: Console, *, show_output: bool) -> None:
         self._console = console
         self._live = console.is_interactive
-        self._show_output = show_output
-        self._logs_output = not self._live
+        self._show_output = show_output or not self._live
         self._status: Status | None = None
         self._steps: deque[str] = deque()
 
@@ -97,7 +96,7 @@ class ConsoleProgress:
         if self._steps:
             self._show(Text(self._steps[-1]))
         else:
-            self._stop()
+            self.close()
 
     def notice(self, text: str) -> None:
         """Show a message."""
@@ -115,7 +114,7 @@ class ConsoleProgress:
                 return
             case OutputLine(text=text):
                 self._detail(text)
-                if self._show_output or self._logs_output:
+                if self._show_output:
                     self._line("  " if self._live else "  | ", (one_line(text), "dim"))
             case Notice(text=text):
                 self.notice(text)
@@ -123,11 +122,7 @@ class ConsoleProgress:
                 assert_never(event)
 
     def close(self) -> None:
-        """End the display: what the engine prints from now on is the caller's to show."""
-        self._logs_output = False
-        self._stop()
-
-    def _stop(self) -> None:
+        """End the live display."""
         if self._status is not None:
             self._status.stop()
             self._status = None

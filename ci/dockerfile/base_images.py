@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ci.dockerfile.reader import read_instructions
 from pipeline.rules.image_name import Reference, parse_reference
-from pipeline.rules.platforms import host_platform
+from pipeline.rules.platforms import Platform, host_platform
 
 _FLAG = re.compile(r"^--([a-z-]+)=(\S+)\s*")
 _ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
@@ -52,7 +52,7 @@ def base_images(dockerfile_text: str, *, build_args: Mapping[str, str] | None = 
         dockerfile_text: The Dockerfile.
         build_args: Build arguments; each overrides the default of an `ARG` before the first `FROM`.
     """
-    scope = _automatic_arguments()
+    scope = automatic_arguments(host_platform())
     stages: set[str] = set()
     count = 0
     found: dict[BaseImage, None] = {}
@@ -79,10 +79,18 @@ def _collect(wanted: list[tuple[str, str]], found: dict[BaseImage, None]) -> Non
             found[image] = None
 
 
-def _automatic_arguments() -> dict[str, str]:
-    host = host_platform()
-    parts = {"PLATFORM": str(host), "OS": host.system, "ARCH": host.architecture, "VARIANT": host.variant}
-    return {f"{side}{part}": value for side in ("BUILD", "TARGET") for part, value in parts.items()}
+def automatic_arguments(target: Platform) -> dict[str, str]:
+    """Return the arguments that every build has, such as TARGETARCH, for a platform to build for."""
+    return {
+        f"{side}{part}": value
+        for side, platform in (("BUILD", host_platform()), ("TARGET", target))
+        for part, value in {
+            "PLATFORM": str(platform),
+            "OS": platform.system,
+            "ARCH": platform.architecture,
+            "VARIANT": platform.variant,
+        }.items()
+    }
 
 
 def _declare(rest: str, scope: dict[str, str], given: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class OutputLine:
 
     step: int
     text: str
+    stream: Literal["stdout", "stderr"] = "stdout"
 
 
 @dataclass(frozen=True, slots=True)

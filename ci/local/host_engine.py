@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ci.engine.events import Event, OutputLine
 from ci.local.base_image_mirrors import prepare_base_images
 from ci.local.engine_choice import EngineChoice, EngineKind, choose_engine, require_root
 from pipeline.progress import Progress
 from pipeline.registry.credentials import Credentials
+from pipeline.rules.errors import BuildError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.platforms import Platform, host_platform
 
 if TYPE_CHECKING:
-    from ci.engine.events import Event
     from ci.local.dagger_engine import DaggerEngine
 
 
@@ -52,6 +54,7 @@ class HostEngine:
     credentials: Credentials | None
     progress: RunProgress
     _engine: DaggerEngine | None = None
+    _held: list[Event] | None = None
 
     async def open(self) -> DaggerEngine:
         """Return the engine; open the session unless it is open.
@@ -70,7 +73,7 @@ class HostEngine:
                 mirrors = await prepare_base_images(self.source / self.dockerfile, self.progress.notice)
             session = open_engine(
                 kind,
-                self.progress.engine_event,
+                self._observe,
                 mirrors,
                 source=self.source,
                 dockerfile=self.dockerfile,
@@ -79,6 +82,26 @@ class HostEngine:
             )
             self._engine = await self.stack.enter_async_context(session)
         return self._engine
+
+    async def run_inside(self, plan: RunPlan, command: Sequence[str]) -> str:
+        """Run a command in the image and return its output; the progress shows it only if the command fails."""
+        engine = await self.open()
+        held: list[Event] = []
+        self._held = held
+        try:
+            return await engine.run_inside(plan, command)
+        except BuildError:
+            for event in held:
+                self.progress.engine_event(event)
+            raise
+        finally:
+            self._held = None
+
+    def _observe(self, event: Event) -> None:
+        if self._held is not None and isinstance(event, OutputLine) and event.stream == "stdout":
+            self._held.append(event)
+        else:
+            self.progress.engine_event(event)
 
     async def content(self) -> str:
         """Return a digest of the source as it is."""

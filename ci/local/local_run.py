@@ -160,11 +160,10 @@ class Run:
             msg = "A shell needs a terminal, and standard input is not one."
             raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version")
         async with self._built(progress) as engine:
-            opened = await engine.open()
-            progress.close()
             if command:
-                return await opened.run_inside(self.plan, command)
-            await opened.open_shell(self.plan)
+                return await engine.run_inside(self.plan, command)
+            progress.close()
+            await (await engine.open()).open_shell(self.plan)
             return None
 
     async def verify(self, progress: RunProgress, digest: str | None, checks: RuntimeChecks) -> VerifiedImage:

@@ -53,8 +53,8 @@ async def _run(container: dagger.Container, command: list[str], what: str) -> st
         return await container.with_exec(command).stdout()
     except dagger.ExecError as error:
         output = last_lines(error.stderr) or last_lines(error.stdout)
-        shown_command = " ".join(command[:2] if command[0] == "sh" else command)
-        msg = f"{what} failed: `{shown_command}` exited with {error.exit_code}: {output or 'no output'}"
+        shortened = " ".join(command[:2] if command[0] == "sh" else command)
+        msg = f"{what} failed: `{shortened}` exited with {error.exit_code}: {output or 'no output'}"
         raise VerificationError(msg, hint="The image is published, but do not deploy it.") from error
     except dagger.DaggerError as error:
         msg = f"{what} could not be run: {cause(error)}."

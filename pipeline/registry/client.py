@@ -194,33 +194,21 @@ class Registry:
 
         Every request may be sent twice: a manifest that is written again is the same one.
         """
+        all_headers = (headers or {}) | ({"Accept": ", ".join(MANIFEST_TYPES)} if accept else {})
 
         async def attempt() -> httpx.Response:
-            return await self._attempt(method, url, what=what, accept=accept, content=content, headers=headers)
+            try:
+                with anyio.fail_after(_REQUEST_SECONDS):
+                    response = await self._http.request(method, url, content=content, headers=all_headers)
+            except (TimeoutError, httpx.HTTPError) as error:
+                if self._unproven_service:
+                    raise service_error(error, self.image) from error
+                raise connection_error(error, self.image, what) from error
+            self._unproven_service = False
+            raise_for(response, self.image, what)
+            return response
 
         return await with_retries(attempt)
-
-    async def _attempt(
-        self,
-        method: str,
-        url: str,
-        *,
-        what: str,
-        accept: bool,
-        content: bytes | None,
-        headers: dict[str, str] | None,
-    ) -> httpx.Response:
-        all_headers = dict(headers or {}) | ({"Accept": ", ".join(MANIFEST_TYPES)} if accept else {})
-        try:
-            with anyio.fail_after(_REQUEST_SECONDS):
-                response = await self._http.request(method, url, content=content, headers=all_headers)
-        except (TimeoutError, httpx.HTTPError) as error:
-            if self._unproven_service:
-                raise service_error(error, self.image) from error
-            raise connection_error(error, self.image, what) from error
-        self._unproven_service = False
-        raise_for(response, self.image, what)
-        return response
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What git knows of the source, as one value, and how it becomes the ref and the commit of a run.
+"""What git knows of the source, as one value, and how the ref and the commit of a run follow from it.
 
 Pure. The value is read in `pipeline.engine.repository` from a `dagger.GitRepository`, and in
 `ci.local.git_checkout` from git on the host.
@@ -6,9 +6,8 @@ Pure. The value is read in `pipeline.engine.repository` from a `dagger.GitReposi
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.rules.errors import RefError
 from pipeline.rules.refs import CommitSha, parse_commit, parse_version, short_sha
@@ -17,16 +16,15 @@ from pipeline.rules.text import quoted
 _LISTED_PATHS = 5
 
 
-class Commit(BaseModel):
-    """A commit as far as it is known.
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What is known of a commit.
 
     Attributes:
         sha: Its full name.
-        message: Its whole message; empty where git does not hold the commit.
-        time: When it was committed, in UTC; None where git does not hold the commit.
+        message: Its whole message; empty if git does not have the commit.
+        time: When it was committed, in UTC; None if git does not have the commit.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     sha: CommitSha
     message: str = ""
@@ -43,52 +41,49 @@ class Commit(BaseModel):
         return self.message.strip().partition("\n")[0].strip()
 
 
-class Checkout(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Checkout:
     """What is checked out.
 
     Attributes:
         head: The commit at HEAD.
-        ref: The full name of the branch at HEAD; None when HEAD is detached.
+        ref: The full name of the branch at HEAD; None if HEAD is detached.
         tags: The short names of the tags at HEAD.
-        origin: The URL of the remote `origin`; None where there is none.
-        named: The commit that the caller named, where git holds it and it is not the one at HEAD.
-        tagged: The commit that the tag of the ref asked for names, where git has that tag.
-        dirty: The paths, from the repository's top, that are not what the commit says; ignored ones do not count.
+        origin: The URL of the remote `origin`; None if there is none.
+        named: The commit that the caller requests, if git has it and it is not the one at HEAD.
+        tagged: The commit that the requested tag points to, if git has that tag.
+        dirty: The paths, from the repository's top, that differ from the commit; ignored files do not count.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     head: Commit
     ref: str | None = None
     tags: tuple[str, ...] = ()
-    origin: str | None = Field(default=None, repr=False)  # may hold a password
+    origin: str | None = field(default=None, repr=False)  # may hold a password
     named: Commit | None = None
     tagged: CommitSha | None = None
     dirty: tuple[str, ...] = ()
 
     def dirty_summary(self) -> str:
-        """Name the first few paths that differ, and say how many more there are."""
+        """Return the first few paths that differ, and the number of further ones."""
         listed = ", ".join(path if path.isprintable() else quoted(path) for path in self.dirty[:_LISTED_PATHS])
         rest = len(self.dirty) - _LISTED_PATHS
         return f"{listed} and {rest} more" if rest > 0 else listed
 
 
 def effective_ref(checkout: Checkout | None, ref: str | None) -> str:
-    """Decide which ref a run is for.
-
-    What the caller gives comes first, then the branch at HEAD, then the one version tag at a detached HEAD.
+    """Return the ref that a run is for: the caller's, else the branch at HEAD, else the only version tag at HEAD.
 
     Args:
-        checkout: What is checked out, or None where that is not known.
-        ref: The full ref that the caller gave, or None.
+        checkout: What is checked out, or None if that is not known.
+        ref: The full ref that the caller requests, or None.
 
     Raises:
-        RefError: Nothing says which ref it is.
+        RefError: The ref is not known, or not unique.
     """
     if ref is not None:
         return ref
     if checkout is None:
-        msg = "There is no git checkout that says which ref this is."
+        msg = "The ref is not known: there is no git checkout."
         raise RefError(msg, hint="Give --ref refs/heads/<branch> or refs/tags/vX.Y.Z.")
     if checkout.ref is not None:
         return checkout.ref
@@ -96,28 +91,28 @@ def effective_ref(checkout: Checkout | None, ref: str | None) -> str:
     if len(versions) == 1:
         return f"refs/tags/{versions[0]}"
     if versions:
-        msg = f"HEAD is detached at {checkout.head.short_sha}, and {', '.join(versions)} all name it."
-        raise RefError(msg, hint=f"Say which one is meant: --ref refs/tags/{versions[0]}.")
-    msg = f"HEAD is detached at {checkout.head.short_sha}, and no version tag names it."
-    raise RefError(msg, hint="Say which ref is meant: --ref refs/heads/<branch>, or check out a branch.")
+        msg = f"HEAD is detached at {checkout.head.short_sha}, and {', '.join(versions)} all point to it."
+        raise RefError(msg, hint=f"Give one of them, such as --ref refs/tags/{versions[0]}.")
+    msg = f"HEAD is detached at {checkout.head.short_sha}, and no version tag points to it."
+    raise RefError(msg, hint="Give --ref refs/heads/<branch>, or check out a branch.")
 
 
 def effective_commit(checkout: Checkout | None, sha: str | None) -> Commit:
-    """Decide which commit a run is for; what the caller gives comes first.
+    """Return the commit that a run is for: the caller's, else the one at HEAD.
 
     Args:
-        checkout: What is checked out, or None where that is not known.
-        sha: The full commit that the caller gave, or None.
+        checkout: What is checked out, or None if that is not known.
+        sha: The full commit that the caller requests, or None.
 
     Returns:
-        The commit, with message and time where the checkout holds them.
+        The commit, with message and time if the checkout has them.
 
     Raises:
-        RefError: The commit is not a full one, or nothing says which one it is.
+        RefError: The commit is not a full one, or not known.
     """
     if sha is None:
         if checkout is None:
-            msg = "There is no git checkout that says which commit this is."
+            msg = "The commit is not known: there is no git checkout."
             raise RefError(msg, hint="Give --sha with the full commit.")
         return checkout.head
     full = parse_commit(sha)
@@ -126,7 +121,7 @@ def effective_commit(checkout: Checkout | None, sha: str | None) -> Commit:
 
 
 def commit_time(seconds: int) -> datetime | None:
-    """Turn git's committer date, in seconds since 1970, into a time in UTC; None where no calendar reaches it."""
+    """Return git's committer date, in seconds since 1970, as a time in UTC; None if it is out of range."""
     try:
         return datetime.fromtimestamp(seconds, tz=UTC)
     except (ValueError, OverflowError, OSError):

@@ -10,8 +10,6 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
 from pipeline.rules.errors import ImageNameError, UsageError
 from pipeline.rules.text import quoted
 
@@ -41,10 +39,9 @@ _LONGEST_REPOSITORY = 255
 HIGHEST_PORT = 65_535
 
 
-class ImageName(BaseModel):
+@dataclass(frozen=True, slots=True)
+class ImageName:
     """A repository in a registry, without tag or digest."""
-
-    model_config = ConfigDict(frozen=True)
 
     registry: str
     repository: str

@@ -1,7 +1,7 @@
-"""The report of a run as Markdown, for a job's summary or a person's terminal.
+"""The report of a run as Markdown, for a job's summary.
 
-Pure. What comes from outside (commit messages, branch names) is data: it shows as itself, on one line, and neither
-formats, links, mentions nor ends anything (GitHub Flavored Markdown, section 2.4 and its extensions).
+Pure. Text from outside (commit messages, branch names) is data: it is shown literally, on one line, and never formats,
+links, mentions or ends anything (GitHub Flavored Markdown, section 2.4 and its extensions).
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from pipeline.rules.text import without_terminal_codes
 
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~\u200b]")
-# GitHub finds these in the rendered text, after character references are decoded: a space without width parts them.
+# GitHub looks for these in the rendered text, after it decodes character references: a zero-width space separates them.
 _TAKEN_WHEN_RENDERED = re.compile(r"[@#:](?=\S)|(?<=\bgh)-(?=[0-9])", re.IGNORECASE)
 _LONGEST_CELL = 200
 
 
 def markdown_text(text: str, *, limit: int = _LONGEST_CELL) -> str:
-    """Write a text so that Markdown shows exactly it, on one line, inside or outside a table.
+    """Escape a text so that Markdown shows it literally, on one line, inside or outside a table.
 
-    Every ASCII punctuation character becomes a numeric character reference: Markdown takes no syntax from those. What
-    GitHub would still make a mention, an issue's number, a link or an emoji of gets a space without width inside.
+    Every ASCII punctuation character becomes a numeric character reference, which has no meaning in Markdown. What
+    GitHub would still turn into a mention, an issue, a link or an emoji gets a zero-width space inside.
 
     Args:
         text: Any text.
-        limit: How many characters are shown at most.
+        limit: The maximum number of characters.
     """
     flat = " ".join(_INVISIBLE.sub(" ", without_terminal_codes(text)).split())
     cut = flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
@@ -37,7 +37,7 @@ def markdown_text(text: str, *, limit: int = _LONGEST_CELL) -> str:
 
 
 def render_summary(report: BuildReport) -> str:
-    """Render a run's report: the digest, what became of each tag, how to pull, where it comes from, what took long."""
+    """Render a run's report: digest, tags and their outcomes, how to pull, origin, and the duration of each step."""
     headline = "Image built and published" if report.built else "Image published before; its tags are up to date"
     if not report.built and any(tag.outcome in {TagOutcome.WRITTEN, TagOutcome.MOVED} for tag in report.tags):
         headline = "Image promoted without a new build"

@@ -1,7 +1,7 @@
 """The OCI labels of an image (image-spec, "Pre-Defined Annotation Keys").
 
-Pure. What never changes (title, description, licenses) may stand in the Dockerfile's own LABEL lines, which win; what
-names the commit is always the pipeline's.
+Pure. A Dockerfile's own LABEL lines take precedence for what never changes (title, description, licenses); labels that
+identify the commit are always the pipeline's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WEB_URL = re.compile(
 )
 
 FROM_DOCKERFILE = (TITLE, DESCRIPTION, LICENSES)
-"""The labels that a Dockerfile knows better than the pipeline."""
+"""The labels for which a Dockerfile takes precedence."""
 
 
 def oci_labels(
@@ -42,19 +42,19 @@ def oci_labels(
     origin: str | None,
     from_dockerfile: Mapping[str, str],
 ) -> dict[str, str]:
-    """Compute the labels that the pipeline sets.
+    """Return the labels that the pipeline sets.
 
     Args:
         image: The image that is published.
         plan: Its tags.
         commit: The commit it is built from.
-        repository: The repository on GitHub, which GHCR links the package to by the `source` label.
-        origin: The origin's URL where that is not on GitHub.
+        repository: The repository on GitHub; GHCR links the package to it by the `source` label.
+        origin: The origin's URL, used if it is not on GitHub.
         from_dockerfile: The labels that the Dockerfile set.
 
     Returns:
-        Label names and values, sorted by name so that equal inputs make equal images. A label whose value is not
-        known is left out: a licence that nobody stated is not made up.
+        Label names and values, sorted by name so that equal inputs make equal images. Labels whose values are not
+        known are left out.
     """
     source = repository.url if repository is not None else _public_url(origin)
     labels = {
@@ -74,7 +74,7 @@ def oci_labels(
 
 
 def _public_url(origin: str | None) -> str | None:
-    """Return an origin that may be shown: a web URL without user, password, query and fragment; else None."""
+    """Return an origin's web URL without user, password, query and fragment; None if it is not a web URL."""
     match = None if origin is None else _WEB_URL.fullmatch(origin.strip())
     if match is None:
         return None

@@ -35,7 +35,7 @@ class RunPlan:
         dirty: The paths that differ from the commit.
         dirty_summary: The same paths, as a message lists them.
         allow_dirty: Whether a dirty tree may be published.
-        owner_known: False if neither the caller nor the origin names the image's owner.
+        owner_known: False if neither the caller nor the origin specifies the image's owner.
         notices: What the user should know before the run starts.
     """
 
@@ -118,7 +118,7 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
 
     Args:
         request: What the caller requests.
-        checkout: What git knows, or None if the request names both ref and commit.
+        checkout: What git knows, or None if the request has both ref and commit.
 
     Raises:
         RefError: The ref or the commit cannot be published, or is not known.

@@ -48,17 +48,23 @@ class Platform:
         return (self.system, self.architecture) == (other.system, other.architecture)
 
 
+def find_platform(text: str) -> Platform | None:
+    """Read a platform such as `linux/amd64` or `linux/arm/v7`, or return None if it is not valid."""
+    match = _PLATFORM.fullmatch(text)
+    return None if match is None else Platform(match["system"], match["architecture"], match["variant"] or "")
+
+
 def parse_platform(text: str) -> Platform:
     """Read a platform such as `linux/amd64` or `linux/arm/v7`.
 
     Raises:
         UsageError: It is not a valid platform.
     """
-    match = _PLATFORM.fullmatch(text)
-    if match is None:
+    found = find_platform(text)
+    if found is None:
         msg = f"Invalid platform {quoted(text)}: expected os/architecture, such as linux/amd64."
         raise UsageError(msg)
-    return Platform(match["system"], match["architecture"], match["variant"] or "")
+    return found
 
 
 def host_platform() -> Platform:

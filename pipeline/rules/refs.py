@@ -1,4 +1,4 @@
-"""Git refs and commits: what can be published, and what it is.
+"""Git refs and commits: which can be published, and what they are.
 
 Pure. A ref is a full name (`refs/heads/master`, `refs/tags/v1.2.3`), as git and GitHub's `GITHUB_REF` write it.
 """
@@ -6,10 +6,9 @@ Pure. A ref is a full name (`refs/heads/master`, `refs/tags/v1.2.3`), as git and
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import total_ordering
-from typing import Literal, NewType
-
-from pydantic import BaseModel, ConfigDict
+from typing import NewType
 
 from pipeline.rules.errors import RefError
 from pipeline.rules.text import quoted
@@ -33,14 +32,13 @@ _VERSION = re.compile(
 )
 _LONGEST_NUMBER = 80
 
-_PUBLISHABLE = "Publishable are refs/heads/<branch> and refs/tags/vX.Y.Z, also with -<prerelease> or +<build>."
+_PUBLISHABLE = "Only refs/heads/<branch> and refs/tags/vX.Y.Z[-<prerelease>][+<build>] can be published."
 
 
 @total_ordering
-class Version(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Version:
     """A semantic version (SemVer 2.0.0, section 2 and 9 to 11) as a git tag spells it, with a leading `v`."""
-
-    model_config = ConfigDict(frozen=True)
 
     major: int
     minor: int
@@ -50,7 +48,7 @@ class Version(BaseModel):
 
     @property
     def is_stable(self) -> bool:
-        """Whether it is a release and no prerelease; build metadata makes no difference."""
+        """Whether it is not a prerelease; build metadata makes no difference."""
         return self.prerelease is None
 
     def __str__(self) -> str:
@@ -68,22 +66,18 @@ class Version(BaseModel):
         return (self.major, self.minor, self.patch, self.is_stable, parts, self.build or "")
 
 
-class BranchRef(BaseModel):
+@dataclass(frozen=True, slots=True)
+class BranchRef:
     """A branch: its tag moves with each build."""
 
-    model_config = ConfigDict(frozen=True)
-
-    kind: Literal["branch"] = "branch"
     full_name: str
     name: str
 
 
-class VersionRef(BaseModel):
+@dataclass(frozen=True, slots=True)
+class VersionRef:
     """A version tag: written once and never again."""
 
-    model_config = ConfigDict(frozen=True)
-
-    kind: Literal["version"] = "version"
     full_name: str
     version: Version
 
@@ -92,19 +86,19 @@ PublishableRef = BranchRef | VersionRef
 
 
 def parse_ref(full_name: str) -> PublishableRef:
-    """Say what kind of ref this is.
+    """Return the kind of a ref.
 
-    Branch names are taken as git gives them: whether git would allow one is git's to judge, except that control
-    characters never pass, and bytes that are not UTF-8 (lone surrogates, to Python) neither: no report could hold them.
+    Whether a branch's name is valid is left to git. Control characters, and bytes that are not UTF-8 (lone surrogates
+    in Python), are refused in any case: no report could hold them.
 
     Args:
         full_name: The full ref, such as `refs/heads/master`.
 
     Raises:
-        RefError: It is not a branch and not a version tag.
+        RefError: It is neither a branch nor a version tag.
     """
     if _CONTROL.search(full_name):
-        msg = f"The ref {quoted(full_name)} has control characters, which no git ref can have."
+        msg = f"The ref {quoted(full_name)} contains control characters."
         raise RefError(msg, hint=_PUBLISHABLE)
     if _NO_TEXT.search(full_name):
         msg = f"The ref {quoted(full_name)} is not UTF-8."
@@ -124,13 +118,13 @@ def parse_ref(full_name: str) -> PublishableRef:
 
 
 def parse_version(tag: str) -> Version | None:
-    """Read a git tag as a version, or None where it is not exactly one (`v1`, `v01.2.3`, `vendor.x.y`)."""
+    """Read a git tag as a version; return None if it is not one (`v1`, `v01.2.3`, `vendor.x.y`)."""
     match = _VERSION.fullmatch(tag)
     if match is None:
         return None
     major, minor, patch = match["major"], match["minor"], match["patch"]
     if max(map(len, (major, minor, patch))) > _LONGEST_NUMBER:
-        return None  # no image tag could hold it, and Python refuses to convert thousands of digits
+        return None  # too long for an image tag, and Python refuses to convert thousands of digits
     return Version(
         major=int(major),
         minor=int(minor),
@@ -141,24 +135,24 @@ def parse_version(tag: str) -> Version | None:
 
 
 def parse_commit(sha: str) -> CommitSha:
-    """Check a full commit name and write it in lower case.
+    """Check a full commit name and return it in lower case.
 
     Raises:
-        RefError: It is not 40 hexadecimal digits.
+        RefError: It does not have 40 hexadecimal digits.
     """
     if not is_commit(sha):
-        msg = f"The commit {quoted(sha)} is not a full one: {len(sha)} characters instead of 40 hex digits."
-        raise RefError(msg, hint="Give the whole commit, as `git rev-parse HEAD` prints it.")
+        msg = f"The commit {quoted(sha)} is not a full commit: expected 40 hex digits, got {len(sha)} characters."
+        raise RefError(msg, hint="Give the full commit, as `git rev-parse HEAD` prints it.")
     return CommitSha(sha.lower())
 
 
 def is_commit(text: str) -> bool:
-    """Say whether a text is a full commit name, in either case."""
+    """Return whether a text is a full commit name, in either case."""
     return _COMMIT.fullmatch(text) is not None
 
 
 def short_sha(commit: CommitSha) -> str:
-    """Return the first seven digits, the length that every tag and title uses."""
+    """Return the first seven digits, as tags and titles have them."""
     return commit[:SHORT_SHA_LENGTH]
 
 
@@ -167,5 +161,5 @@ def _after(prefix: str, full_name: str) -> str:
 
 
 def _identifier(part: str) -> tuple[int, int, str]:
-    """Give a prerelease identifier its rank: numbers by value and below words, words by their ASCII order."""
+    """Return the rank of a prerelease identifier: numbers by value and below words, words in ASCII order."""
     return (0, len(part), part) if part.isdigit() else (1, 0, part)

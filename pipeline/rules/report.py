@@ -1,6 +1,6 @@
-"""The one record of a run. Whatever a person or a machine reads of it is rendered from here.
+"""The record of a run, from which everything that people and programs read of it is rendered.
 
-Pure. The JSON Schema is in `docs/build-report.schema.json`; within one `schema_version` fields are only added.
+Pure. The JSON Schema is in `docs/build-report.schema.json`; within one `schema_version`, fields are only added.
 """
 
 from __future__ import annotations
@@ -15,28 +15,30 @@ from pipeline.rules.tagging import TagKind
 
 
 class TagOutcome(StrEnum):
-    """What became of a tag."""
+    """What a run did with a tag."""
 
     WRITTEN = "written"
-    """It was not there and is now."""
+    """It did not exist before."""
     MOVED = "moved"
-    """It named another image before."""
+    """It pointed to another image before."""
     PRESENT = "present"
-    """It named this image already; nothing was sent."""
+    """It pointed to this image already."""
     KEPT = "kept"
-    """It was left where it is, for the reason given."""
+    """It was not moved, for the reason in the report."""
 
 
 class TagReport(BaseModel):
-    """What became of one tag."""
+    """What a run did with one tag."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str = Field(description="The tag alone, such as sha-9c68c4a.")
     kind: TagKind = Field(description="What the tag promises.")
-    reference: str = Field(description="The whole reference by tag, as docker pull takes it.")
+    reference: str = Field(description="The full reference by tag, as for docker pull.")
     outcome: TagOutcome = Field(description="What this run did with it.")
-    previous_digest: str | None = Field(default=None, description="The image it named before, where it was another.")
+    previous_digest: str | None = Field(
+        default=None, description="The image that it pointed to before, if that was another."
+    )
     reason: str | None = Field(default=None, description="Why it was kept.")
 
 
@@ -47,9 +49,9 @@ class CommitReport(BaseModel):
 
     sha: str = Field(description="All 40 digits.")
     short_sha: str = Field(description="The first seven digits.")
-    message: str = Field(description="The whole message; empty where git does not hold the commit.")
+    message: str = Field(description="The whole message; empty if git does not have the commit.")
     time: datetime | None = Field(description="When it was committed, in UTC.")
-    url: str | None = Field(description="Its page on GitHub, where the origin is there.")
+    url: str | None = Field(description="Its page on GitHub, if the origin is there.")
 
 
 class StepReport(BaseModel):
@@ -62,22 +64,22 @@ class StepReport(BaseModel):
 
 
 class BuildReport(BaseModel):
-    """What a run did, whole."""
+    """What a run did."""
 
     model_config = ConfigDict(frozen=True, title="BuildReport")
 
     schema_version: Literal[1] = 1
     image: str = Field(description="The image without tag or digest, such as ghcr.io/linkradar/lr-backend.")
-    digest: str = Field(description="The manifest's digest; every tag that was not kept names it.")
+    digest: str = Field(description="The manifest's digest, which every tag that was not kept points to.")
     reference: str = Field(description="image@digest, which never moves.")
-    primary: str = Field(description="The whole reference by the tag of the commit, as docker pull takes it.")
-    tags: tuple[TagReport, ...] = Field(description="In the order they were written.")
+    primary: str = Field(description="The full reference by the tag of the commit, as for docker pull.")
+    tags: tuple[TagReport, ...] = Field(description="In the order of writing.")
     commit: CommitReport
     ref: str = Field(description="The full git ref, such as refs/heads/master.")
-    version: str | None = Field(description="The version, where the ref is a version tag.")
-    built: bool = Field(description="False where the image of this commit was in the registry already.")
+    version: str | None = Field(description="The version, if the ref is a version tag.")
+    built: bool = Field(description="False if the image of this commit was in the registry already.")
     platform: str = Field(description="Such as linux/amd64.")
-    steps: tuple[StepReport, ...] = Field(description="What took how long, in the order it ended.")
+    steps: tuple[StepReport, ...] = Field(description="How long each step took, in the order in which they ended.")
 
 
 class PlanReport(BaseModel):
@@ -87,11 +89,11 @@ class PlanReport(BaseModel):
 
     schema_version: Literal[1] = 1
     image: str = Field(description="The image without tag or digest.")
-    primary: str = Field(description="The tag that the image is uploaded under; a tag alone, as in tags.")
+    primary: str = Field(description="The tag that the image is uploaded under, without the image's name.")
     tags: tuple[str, ...] = Field(description="All tags, in the order of writing.")
-    references: tuple[str, ...] = Field(description="The same as whole references.")
+    references: tuple[str, ...] = Field(description="The tags as full references.")
     commit: CommitReport
     ref: str
     version: str | None
-    latest: str = Field(description="The policy for latest: auto, always or never; auto is decided when publishing.")
-    dirty: tuple[str, ...] = Field(description="Paths that are not what the commit says; publishing refuses them.")
+    latest: str = Field(description="The policy for latest: auto, always or never; auto is decided on publishing.")
+    dirty: tuple[str, ...] = Field(description="Paths that differ from the commit; publishing refuses them.")

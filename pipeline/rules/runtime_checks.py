@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.rules.errors import UsageError
+from pipeline.rules.image_name import HIGHEST_PORT
 from pipeline.rules.text import quoted
-
-_HIGHEST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,8 @@ class RuntimeChecks:
         if not self.path.startswith("/"):
             msg = f"Invalid path {quoted(self.path)}: it must begin with a slash."
             raise UsageError(msg)
-        if not 1 <= self.port <= _HIGHEST_PORT:
-            msg = f"Invalid port {self.port}: it must be between 1 and {_HIGHEST_PORT}."
+        if not 1 <= self.port <= HIGHEST_PORT:
+            msg = f"Invalid port {self.port}: it must be between 1 and {HIGHEST_PORT}."
             raise UsageError(msg)
 
 

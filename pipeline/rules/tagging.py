@@ -1,4 +1,4 @@
-"""The tagging rules: from a ref and a commit to the tags that an image gets, in the order they are written.
+"""The tagging rules: from a ref and a commit to the tags of an image, in the order of writing.
 
 Pure and total: every input gives a plan whose tags are valid and distinct, or a `RefError`. The rules are those of
 `project/guides/deployment/docker-builds.md`.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import assert_never
-
-from pydantic import BaseModel, ConfigDict
 
 from pipeline.rules.errors import RefError
 from pipeline.rules.image_name import TAG
@@ -54,7 +53,7 @@ class TagKind(StrEnum):
 
     @property
     def moves(self) -> bool:
-        """Whether a later run may point the tag at another image."""
+        """Whether a later run may point the tag to another image."""
         return self in {TagKind.BRANCH, TagKind.LATEST}
 
 
@@ -69,19 +68,17 @@ class LatestPolicy(Enum):
     """Never; `latest` stays where it is."""
 
 
-class PlannedTag(BaseModel):
+@dataclass(frozen=True, slots=True)
+class PlannedTag:
     """One tag of a plan."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     kind: TagKind
 
 
-class TagPlan(BaseModel):
-    """The tags of one run, in the order they are written; the first is the one that the image is uploaded under."""
-
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True, slots=True)
+class TagPlan:
+    """The tags of one run, in the order of writing; the image is uploaded under the first."""
 
     ref: str
     commit: CommitSha
@@ -91,7 +88,7 @@ class TagPlan(BaseModel):
 
     @property
     def primary(self) -> PlannedTag:
-        """The tag that names exactly this commit."""
+        """The tag of exactly this commit."""
         return self.tags[0]
 
     @property
@@ -112,7 +109,7 @@ def plan_tags(ref: str, commit: str, latest: LatestPolicy = LatestPolicy.AUTO) -
         The plan: `sha-<7>` first, then the version or branch, `latest` last.
 
     Raises:
-        RefError: The ref or the commit is not one that can be published.
+        RefError: The ref or the commit cannot be published.
     """
     parsed = parse_ref(ref)
     full_commit = parse_commit(commit)
@@ -127,15 +124,15 @@ def plan_tags(ref: str, commit: str, latest: LatestPolicy = LatestPolicy.AUTO) -
 
 
 def plan_dirty(ref: str, commit: str, content: str) -> TagPlan:
-    """Plan the one tag of a working tree that is not what the commit says.
+    """Plan the one tag of a working tree that differs from its commit.
 
     Args:
         ref: The full ref that is checked out.
         commit: The full commit that the tree started from, 40 hex digits.
-        content: A digest or any other text that names the content; the tag holds eight digits of its SHA-256.
+        content: A digest or any other text that identifies the content; eight digits of its SHA-256 are in the tag.
 
     Raises:
-        RefError: The ref or the commit is not one that can be published.
+        RefError: The ref or the commit cannot be published.
     """
     parse_ref(ref)
     full_commit = parse_commit(commit)
@@ -144,10 +141,10 @@ def plan_dirty(ref: str, commit: str, content: str) -> TagPlan:
 
 
 def branch_tag(branch: str) -> str:
-    """Write a branch's name as a tag.
+    """Return the tag of a branch.
 
-    Two branches share a tag only when their names are alike but for characters that a tag cannot have (each run of
-    them becomes one `-`) and for `-` and `.` in front.
+    Two branches share a tag only if their names differ in nothing but characters that a tag cannot have (each run of
+    them becomes one `-`), and `-` and `.` at the beginning.
 
     Args:
         branch: The branch's short name; any text that is not empty.
@@ -160,17 +157,17 @@ def branch_tag(branch: str) -> str:
 
 
 def version_tag(version: Version) -> str:
-    """Write a version as a tag: `+` is not allowed there and becomes `_`."""
+    """Return the tag of a version, where `_` replaces `+`, which a tag cannot have."""
     return str(version).replace("+", "_")
 
 
 def version_of_tag(tag: str) -> Version | None:
-    """Read an image's tag as a version, or None where it is of another kind."""
+    """Read an image's tag as a version; return None if it is of another kind."""
     return parse_version(tag.replace("_", "+", 1))
 
 
 def highest_stable(tags: list[str]) -> Version | None:
-    """Return the highest stable version among an image's tags, or None where there is none."""
+    """Return the highest stable version among an image's tags, or None if there is none."""
     versions = (version_of_tag(tag) for tag in tags)
     return max((version for version in versions if version is not None and version.is_stable), default=None)
 
@@ -182,7 +179,7 @@ def _tags_of(parsed: PublishableRef, latest: LatestPolicy) -> tuple[PlannedTag, 
         case VersionRef(version=version):
             tag = version_tag(version)
             if TAG.fullmatch(tag) is None:
-                msg = f"The version {quoted(str(version))} is longer than the 128 characters of an image tag."
+                msg = f"The version {quoted(str(version))} does not fit in the 128 characters of an image tag."
                 raise RefError(msg, hint="Tag the commit with a shorter version.")
             release = PlannedTag(name=tag, kind=TagKind.VERSION)
             if version.is_stable and latest is not LatestPolicy.NEVER:

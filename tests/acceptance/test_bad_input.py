@@ -60,10 +60,10 @@ def test_a_repository_without_a_commit(own_lr_ci: Command, tmp_path: Path, regis
     [
         (("--ref", "refs/tags/v1.2.3.4"), "The tag 'v1.2.3.4' is not a version"),
         (("--ref", "refs/pull/7/merge"), "The ref 'refs/pull/7/merge' cannot be published"),
-        (("--sha", COMMIT[:12]), "not a full one: 12 characters"),
-        (("--name", "LR-Backend"), "The image name 'LinkRadar/LR-Backend' is not valid"),
-        (("--name", "lr backend"), "The image name 'LinkRadar/lr backend' is not valid"),
-        (("--owner", "link radar"), "The image name 'link radar/lr-backend' is not valid"),
+        (("--sha", COMMIT[:12]), "expected 40 hex digits, got 12 characters"),
+        (("--name", "LR-Backend"), "Invalid image name 'LinkRadar/LR-Backend'"),
+        (("--name", "lr backend"), "Invalid image name 'LinkRadar/lr backend'"),
+        (("--owner", "link radar"), "Invalid image name 'link radar/lr-backend'"),
         (("--source", "frontend"), "Source directory"),
         (("--dockerfile", "Dockerfile.other"), "Dockerfile 'Dockerfile.other' not found in"),
         (("--token", "ghp_0123456789"), "--token: Invalid secret source"),
@@ -123,7 +123,7 @@ def test_a_wrong_password(own_lr_ci: Command, small: Workspace, registry_with_au
 def test_an_archive_where_a_folder_is(own_lr_ci: Command, small: Workspace) -> None:
     error = refused(own_lr_ci.run(small.folder, "build", "--output", small.folder), 2)
 
-    assert f"{small.folder} is a folder" in error
+    assert f"{small.folder} is a directory" in error
     assert not own_lr_ci.engine_folder.exists()
 
 
@@ -191,6 +191,6 @@ def test_a_version_that_another_commit_has(small_lr_ci: Command, small: Workspac
 
     run = push(small_lr_ci, small.folder, registry, "--ref", "refs/tags/v0.1.1")
 
-    assert f"{Image(registry).name}:v0.1.1 names {released.stdout.strip()} already" in refused(run, 6)
+    assert f"{Image(registry).name}:v0.1.1 points to {released.stdout.strip()} already" in refused(run, 6)
     assert "Engine:" not in run.stderr
     assert writes(registry.requests()[len(before) :]) == []

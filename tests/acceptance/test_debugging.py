@@ -32,6 +32,23 @@ def test_a_command_runs_in_the_built_image(lr_ci: Command, workspace: Workspace)
     assert run.stdout.count("\n") == 1
 
 
+def test_a_log_has_the_output_of_a_command_once(small_lr_ci: Command, small: Workspace) -> None:
+    script = ["sh", "-c", "echo to-stdout; echo to-stderr >&2"]
+    run = small_lr_ci.run(small.folder, "shell", "--", *script).succeeded()
+
+    assert run.stdout == "to-stdout\n"
+    assert not [line for line in run.stderr.splitlines() if line.endswith("| to-stdout")]
+    assert len([line for line in run.stderr.splitlines() if line.endswith("| to-stderr")]) == 1
+
+
+def test_a_log_has_all_output_of_a_command_that_fails(small_lr_ci: Command, small: Workspace) -> None:
+    run = small_lr_ci.run(small.folder, "shell", "--", "sh", "-c", "echo one; echo two; echo why >&2; exit 3")
+
+    assert (run.exit_code, run.stdout) == (3, "")
+    for line in ("one", "two", "why"):
+        assert f"  | {line}" in run.stderr.splitlines()
+
+
 def test_a_command_that_fails_in_the_image_says_how(small_lr_ci: Command, small: Workspace) -> None:
     run = small_lr_ci.run(small.folder, "shell", "--", "ls", "/no-such-place")
 

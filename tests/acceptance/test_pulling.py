@@ -48,7 +48,7 @@ def test_an_image_that_was_never_published_is_not_verified(lr_ci: Command, publi
 
     run = lr_ci.run(publication.workspace.folder, *arguments)
 
-    assert (run.exit_code, run.stdout) == (5, "")
+    assert (run.exit_code, run.stdout) == (2, "")
     assert run.error.startswith(f"{publication.image.name}:sha-0000000 is not in the registry.")
 
 

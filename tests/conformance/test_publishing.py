@@ -12,12 +12,14 @@ import pytest
 
 from tests.conformance.conftest import MakeDirectory, Registry
 
-_ACCEPT = {"accept": "application/vnd.oci.image.manifest.v1+json"}
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
-def manifest(registry: Registry, repository: str, reference: str) -> tuple[str, dict[str, object]]:
+def manifest(
+    registry: Registry, repository: str, reference: str, media_type: str = _MANIFEST
+) -> tuple[str, dict[str, object]]:
     with httpx.Client(base_url=f"{registry.url}/v2/{repository}", trust_env=False) as client:
-        found = client.get(f"/manifests/{reference}", headers=_ACCEPT).raise_for_status()
+        found = client.get(f"/manifests/{reference}", headers={"accept": media_type}).raise_for_status()
         return found.headers["docker-content-digest"], found.json()
 
 
@@ -102,3 +104,24 @@ async def test_an_image_is_written_to_the_host(dag: dagger.Client, base: str, fo
         found = archive.extractfile("index.json")
         assert found is not None
         assert json.load(found)["schemaVersion"] == 2
+
+
+async def test_platform_variants_become_an_index(
+    dag: dagger.Client, directory: MakeDirectory, registry: Registry
+) -> None:
+    source = directory({"Dockerfile": "FROM scratch\nCOPY file /file\n", "file": ""})
+    platforms = ["linux/amd64", "linux/arm64"]
+    variants = [source.docker_build(platform=dagger.Platform(platform)) for platform in platforms]
+    found = [await variant.platform() for variant in variants]
+    if found != platforms:
+        pytest.skip(f"the engine gives an image from scratch its own platform: {found}")
+
+    address = await dag.container().publish(
+        f"{registry.host}/index:one", platform_variants=variants, registry_service=registry.service
+    )
+
+    digest, found_index = manifest(registry, "index", "one", "application/vnd.oci.image.index.v1+json")
+    assert address.endswith(digest)
+    entries = found_index["manifests"]
+    assert isinstance(entries, list)
+    assert [f"{each['platform']['os']}/{each['platform']['architecture']}" for each in entries] == platforms

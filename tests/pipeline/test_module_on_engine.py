@@ -26,7 +26,7 @@ from tests.acceptance.command import ROOT
 from tests.acceptance.conftest import lr_ci
 from tests.acceptance.published import Image, uploaded, writes
 from tests.acceptance.workspace import Workspace
-from tests.registry_fixtures import PASSWORD, USER, RunningRegistry
+from tests.registry_fixtures import PASSWORD, USER, RunningRegistry, free_port
 
 __all__ = ["lr_ci"]
 
@@ -234,3 +234,29 @@ async def test_a_failing_command_ends_the_message(checkout: Workspace, registry:
 async def test_a_missing_dockerfile_is_named(checkout: Workspace) -> None:
     with pytest.raises(FunctionError, match=r"Dockerfile 'Other\.dockerfile' not found in the source directory"):
         await module_of(checkout, dockerfile="Other.dockerfile").build()
+
+
+async def test_a_registry_service_that_nothing_is_behind_is_told_before_anything_is_built(
+    checkout: Workspace, work: Work
+) -> None:
+    port = free_port()
+    dead = dag.host().service([dagger.PortForward(backend=port, frontend=port)])
+    module = module_of(checkout, registry=f"localhost:{port}")
+
+    for function in (module.build_and_push, module.verify):
+        with pytest.raises(FunctionError) as caught:
+            await function(registry_service=dead)
+        what, hint = str(caught.value).splitlines()
+        assert what.startswith(f"Nothing answers behind --registry-service for localhost:{port}: ")
+        assert not what.endswith("..")
+        assert hint == "Start the registry, and pass --registry-service tcp://localhost:PORT."
+    assert not [step for step in work if "build" in step.lower()]
+
+
+async def test_an_image_that_is_not_published_cannot_be_verified(
+    checkout: Workspace, registry: RunningRegistry
+) -> None:
+    module = module_of(checkout, registry=registry.host)
+
+    with pytest.raises(FunctionError, match=f"sha-{checkout.short} is not in the registry"):
+        await module.verify(registry_service=service(registry))

@@ -282,9 +282,9 @@ class TestGuards:
         by_hand = bench.push(Image({}), "sha-9c68c4a")
         plan = bench.plan()
         builder = bench.builder(plan)
-        with pytest.raises(CollisionError, match="does not say which commit") as caught:
+        with pytest.raises(CollisionError, match="its commit is not known") as caught:
             await bench.publish(plan, builder)
-        assert "Delete that tag" in caught.value.hint
+        assert "delete that tag" in caught.value.hint
         assert builder.calls == []
         assert bench.digests() == {"sha-9c68c4a": by_hand}
 
@@ -320,7 +320,7 @@ class TestGuards:
         first = await bench.publish(bench.plan(RELEASE))
         plan = bench.plan(RELEASE, OTHER_SHA)
         builder = bench.builder(plan)
-        with pytest.raises(WriteOnceError, match=rf"v1\.2\.3 names {first.digest} already"):
+        with pytest.raises(WriteOnceError, match=rf"v1\.2\.3 points to {first.digest} already"):
             await bench.publish(plan, builder)
         assert builder.calls == []
         assert "sha-0123456" not in bench.digests()
@@ -340,7 +340,7 @@ class TestGuards:
             bench.push(Image({REVISION: OTHER_SHA}), "v1.2.3")
 
         builder.during_build = meanwhile
-        with pytest.raises(WriteOnceError, match=r"v1\.2\.3 names") as caught:
+        with pytest.raises(WriteOnceError, match=r"v1\.2\.3 points to") as caught:
             await bench.publish(plan, builder)
         assert "Done: sha-9c68c4a; not written: v1.2.3, latest." in caught.value.message
         assert "latest" not in bench.digests()
@@ -391,7 +391,7 @@ class TestTogetherWithOthers:
             return stored
 
         monkeypatch.setattr(Registry, "put_tag", put_and_lose)
-        with pytest.raises(RegistryError, match=rf"Not all tags name .*master names {other.digest}"):
+        with pytest.raises(RegistryError, match=rf"Not all tags point to .*master points to {other.digest}"):
             await bench.publish(bench.plan())
 
 
@@ -436,7 +436,7 @@ class TestAnIndex:
         bench.push(arm)
         with bench.running.client() as client:
             put_manifest(client, REPOSITORY, "sha-9c68c4a", index_of({"linux/arm64": arm}), INDEX)
-        with pytest.raises(CollisionError, match="does not say which commit"):
+        with pytest.raises(CollisionError, match="its commit is not known"):
             await bench.publish(bench.plan())
 
 
@@ -541,7 +541,7 @@ class TestHalfWay:
     async def test_a_registry_that_only_says_it_wrote_is_told(self, registry: RunningRegistry) -> None:
         with proxy(registry.url, Fault("PUT", f"{MANIFESTS}master", Answer(201))) as front:
             bench = Bench(registry, front.host)
-            with pytest.raises(RegistryError, match="master names None"):
+            with pytest.raises(RegistryError, match="master points to None"):
                 await bench.publish(bench.plan())
 
 

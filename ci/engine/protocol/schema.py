@@ -157,7 +157,7 @@ def _directives(argument: GraphQLArgument) -> dict[str, dict[str, str]]:
 
 
 def _type_of(value: object, *_: object) -> str | None:
-    return value.gives if isinstance(value, Description) else None
+    return value.type_name if isinstance(value, Description) else None
 
 
 def _shown(session: Session, error: GraphQLError) -> dict[str, Any]:

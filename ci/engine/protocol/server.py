@@ -75,7 +75,7 @@ async def embedded_engine(
         ):
             try:
                 yield EngineAddress(listener.getsockname()[1], token)
-            except Exception as error:  # noqa: BLE001 - raised again outside, where no task group wraps it
+            except Exception as error:  # noqa: BLE001 - raised again outside of the task group, which would wrap it
                 failure = error
     if failure is not None:
         raise failure

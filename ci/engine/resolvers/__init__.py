@@ -10,6 +10,7 @@ from ci.engine.resolvers import (
     publishing,
     queries,
     repositories,
+    workspaces,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "publishing",
     "queries",
     "repositories",
+    "workspaces",
 ]

@@ -5,25 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ci.dockerfile.base_images import base_images
+from ci.dockerfile.base_images import automatic_arguments, base_images
 from ci.dockerfile.reader import Instruction, read_instructions
+from ci.dockerfile.stages import read_stages
 from ci.engine.errors import ExecFailedError, QueryFailedError
-from ci.engine.resolvers.queries import check_platform
+from ci.engine.resolvers.platforms import read_platform, require_host
 from ci.engine.session.descriptions import Description
 from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session, Step
 from ci.engine.store.buildah import COMMAND_SECONDS, DATE, essence
-from ci.engine.store.buildah_dockerfiles import check_dockerfile, command_of_step, salted
+from ci.engine.store.buildah_dockerfiles import check_dockerfile, command_of_step, foreign_run, salted
 from ci.engine.store.containers import ContainerState
-from ci.engine.store.oci_images import read_config
+from ci.engine.store.oci_images import container_of
 from ci.engine.store.patterns import read_ignore_file
 from ci.engine.store.registry_access import credentials_file, plain_registries
 from ci.engine.store.snapshots import Snapshot
 from ci.system.docker_config import read_docker_config
 from ci.system.locks import shared_lock
+from pipeline.rules.platforms import Platform, host_platform
 
 _STEP = re.compile(r"^(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)$")
 _CACHED = "--> Using cache "
@@ -55,7 +57,7 @@ class _Output:
     def take_stderr(self, line: str) -> None:
         if not _NOISE.match(line):
             self.stderr.append(line)
-            self.step.line(line)
+            self.step.error_line(line)
 
 
 @RESOLVERS.field("Directory.dockerBuild")
@@ -69,15 +71,25 @@ async def docker_build(
     target: str,
     secrets: Sequence[Description],
 ) -> ContainerState:
-    check_platform("Directory.dockerBuild", platform)
+    wanted = host_platform() if platform is None else read_platform(platform)
     text = await _read_dockerfile(directory, dockerfile)
     instructions = read_instructions(text)
     check_dockerfile(instructions, dockerfile)
+    stages = read_stages(instructions, target)
+    if (run := foreign_run(stages)) is not None:
+        require_host(f"RUN (line {run.first + 1} of {dockerfile})", wanted)
     context = await _context(directory, dockerfile)
     arguments = {argument["name"]: argument["value"] for argument in build_args}
     async with session.step(f"build {dockerfile}{f' up to {target}' if target else ''}") as step:
-        image = await _build(session, step, _Recipe(text, instructions, context, arguments, target, secrets))
-        return ContainerState(image=image, config=await read_config(session.buildah, image))
+        recipe = _Recipe(text, instructions, context, arguments, target, secrets, wanted)
+        built = await container_of(session.buildah, await _build(session, step, recipe))
+    if stages[-1].from_scratch:
+        # buildah gives it the host's platform, or that of an equal image in its cache.
+        return replace(built, platform=wanted)
+    if platform is not None and not built.platform.matches(wanted):
+        msg = f"failed to build: {dockerfile} starts from an image for {built.platform}, but {wanted} was requested"
+        raise QueryFailedError(msg)
+    return built
 
 
 @dataclass(frozen=True)
@@ -91,14 +103,16 @@ class _Recipe:
         arguments: Build arguments by name.
         target: The stage to stop at; the last one if empty.
         secrets: What RUN may mount.
+        platform: What the image is for.
     """
 
     text: str
     instructions: Sequence[Instruction]
     context: Snapshot
-    arguments: Mapping[str, str]
+    arguments: dict[str, str]
     target: str
     secrets: Sequence[Description]
+    platform: Platform
 
 
 async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
@@ -109,12 +123,13 @@ async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
     config = await read_docker_config(sorted(registries))
     with ExitStack() as stack:
         folder = stack.enter_context(session.folders.scratch())
-        dockerfile = salted(recipe.text, recipe.arguments)
+        dockerfile = salted(recipe.text, recipe.arguments | automatic_arguments(recipe.platform))
         (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8", errors="surrogateescape")
         (folder / "ignore").touch()
         auth = stack.enter_context(credentials_file(session.folders, {}, config))
         options = [f"--build-arg={name}={value}" for name, value in recipe.arguments.items()]
         options += [f"--target={recipe.target}"] if recipe.target else []
+        options += [f"--platform={recipe.platform}"]
         for description in recipe.secrets:
             secret = await session.value(description, SecretValue)
             path = stack.enter_context(session.folders.private_file(secret.plaintext))

@@ -17,12 +17,11 @@ from ci.engine.session.session import Session
 from ci.engine.store.containers import ContainerState
 from ci.engine.store.rooted_paths import resolve_below
 from ci.engine.store.snapshots import Snapshot
-from pipeline.rules.platforms import host_platform
 
 
 @RESOLVERS.field("Container.platform")
-async def platform(_session: Session, _state: ContainerState) -> str:
-    return str(host_platform())
+async def platform(_session: Session, state: ContainerState) -> str:
+    return str(state.platform)
 
 
 @RESOLVERS.field("Container.label")

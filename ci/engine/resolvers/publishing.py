@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session
 from ci.engine.store.buildah import TRANSFER_SECONDS, essence
 from ci.engine.store.containers import ContainerState
-from ci.engine.store.oci_images import OciImage, StoredImage, read_config, stored_image, write_image
+from ci.engine.store.oci_images import OciImage, StoredImage, container_of, stored_image, write_image, write_index
 from ci.engine.store.registry_access import Logins, by_digest, credentials_file, image_reference, plain_registries
 from ci.system.docker_config import read_docker_config, registry_key
 from pipeline.rules.image_name import Reference
+from pipeline.rules.platforms import Platform
 
 _HTTP_PORT = 80
 _UNKNOWN_USER = re.compile(r"unauthorized|authentication required", re.IGNORECASE)
@@ -48,16 +50,21 @@ async def from_(
     async with session.step(f"pull {name}"):
         with credentials_file(session.folders, logins, config) as auth:
             environment = storage.environment(auth=auth, plain=plain_registries(str(reached)))
-            image = await session.buildah.pull(by_digest(reached), environment)
-    return ContainerState(image, await read_config(session.buildah, image), logins=state.logins)
+            image = await session.buildah.pull(by_digest(reached), state.platform, environment)
+    return replace(await container_of(session.buildah, image), logins=state.logins)
 
 
 @RESOLVERS.field("Container.publish")
 async def publish(
-    session: Session, state: ContainerState, *, address: str, registry_service: Description | None = None
+    session: Session,
+    state: ContainerState,
+    *,
+    address: str,
+    platform_variants: Sequence[Description],
+    registry_service: Description | None = None,
 ) -> str:
     name = image_reference(address)
-    image = await _assembled(session, state)
+    image = await _assembled(session, state, platform_variants)
     reached = await _reached(session, name, registry_service)
     async with session.step(f"publish {name}"):
         await _push(session, image, reached, _moved(state.logins, name, reached))
@@ -65,16 +72,40 @@ async def publish(
 
 
 @RESOLVERS.field("Container.export")
-async def export(session: Session, state: ContainerState, *, path: str) -> str:
+async def export(
+    session: Session, state: ContainerState, *, path: str, platform_variants: Sequence[Description]
+) -> str:
     """Write the image as an OCI layout in a tar file."""
     target = session.on_host(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    image = await _assembled(session, state)
+    image = await _assembled(session, state, platform_variants)
     await to_thread.run_sync(_pack, image.layout, target)
     return str(target)
 
 
-async def _assembled(session: Session, state: ContainerState) -> OciImage:
+async def _assembled(session: Session, state: ContainerState, variants: Sequence[Description]) -> OciImage:
+    """Return the image of a container, or the image index of it and its variants.
+
+    A container that is empty is not part of an index: `dag.container()` is how the SDK publishes variants alone.
+
+    Raises:
+        QueryFailedError: Two of them are for the same platform.
+    """
+    if not variants:
+        return await _image(session, state)
+    states = [await session.value(variant, ContainerState) for variant in variants]
+    if state.image is not None:
+        states.insert(0, state)
+    images: dict[Platform, OciImage] = {}
+    for each in states:
+        if any(each.platform.matches(platform) for platform in images):
+            msg = f"invalid platform variants: two of them are for {each.platform}"
+            raise QueryFailedError(msg)
+        images[each.platform] = await _image(session, each)
+    return write_index(session.folders, images)
+
+
+async def _image(session: Session, state: ContainerState) -> OciImage:
     """Return the image of a container; its layers are compressed once a session."""
     buildah, image = session.buildah, state.image
     stored = StoredImage()
@@ -88,7 +119,7 @@ async def _push(session: Session, image: OciImage, name: Reference, logins: Logi
     config = await read_docker_config([name.registry])
     with credentials_file(session.folders, logins, config) as auth, session.folders.scratch() as folder:
         done = await buildah.call(
-            "copy", "--quiet", "--policy", buildah.storage.policy, "--preserve-digests",
+            "copy", "--all", "--quiet", "--policy", buildah.storage.policy, "--preserve-digests",
             "--digestfile", folder / "digest", f"--dest-tls-verify={'false' if name.is_loopback else 'true'}",
             f"oci:{image.layout}", f"docker://{name}",
             time_limit=TRANSFER_SECONDS, program="skopeo",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ci.engine.errors import NotServedError
 from ci.engine.resolvers.files import FileState
+from ci.engine.resolvers.platforms import read_platform
 from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session
@@ -22,22 +22,9 @@ async def default_platform(_session: Session, _query: None) -> str:
     return str(host_platform())
 
 
-def check_platform(field: str, platform: str | None) -> None:
-    """Refuse a platform other than the host's.
-
-    Raises:
-        NotServedError: It is a different platform.
-    """
-    host = str(host_platform())
-    if platform is not None and platform != host:
-        what = f"{field}(platform: {platform!r}) on a {host} machine"
-        raise NotServedError(what)
-
-
 @RESOLVERS.field("Query.container")
 async def container(_session: Session, _query: None, *, platform: str | None = None) -> ContainerState:
-    check_platform("Query.container", platform)
-    return ContainerState()
+    return ContainerState() if platform is None else ContainerState(platform=read_platform(platform))
 
 
 @RESOLVERS.field("Query.file")

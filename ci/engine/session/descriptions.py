@@ -14,14 +14,14 @@ class Description:
     """An object of the API, described by the field call that returns it.
 
     Attributes:
-        gives: The object's GraphQL type.
+        type_name: The object's GraphQL type.
         field: The field's full name, such as `Container.withLabel`.
         parent: The object that the field belongs to; None for a field of `Query`.
         args: The arguments by their GraphQL names; objects are descriptions themselves.
         digest: SHA-256 of all of the above, in hex.
     """
 
-    gives: str
+    type_name: str
     field: str
     parent: Description | None = None
     args: Mapping[str, object] = attribute(default_factory=dict)
@@ -29,7 +29,7 @@ class Description:
 
     def __post_init__(self) -> None:
         content = [
-            self.gives,
+            self.type_name,
             self.field,
             self.parent.digest if self.parent else None,
             {name: _plain(value) for name, value in sorted(self.args.items())},
@@ -46,7 +46,7 @@ class Description:
     @property
     def id(self) -> str:
         """The object's id in the API: its type and digest."""
-        return f"{self.gives}@sha256:{self.digest}"
+        return f"{self.type_name}@sha256:{self.digest}"
 
 
 def _plain(value: object) -> object:

@@ -38,8 +38,12 @@ class Step:
     cached: bool = False
 
     def line(self, text: str) -> None:
-        """Report a line of output, with secrets masked."""
+        """Report a line of standard output, with secrets masked."""
         self.session.report(OutputLine(self.number, self.session.secrets.scrub(text)))
+
+    def error_line(self, text: str) -> None:
+        """Report a line of standard error, with secrets masked."""
+        self.session.report(OutputLine(self.number, self.session.secrets.scrub(text), "stderr"))
 
 
 @dataclass
@@ -70,12 +74,12 @@ class Session:
         """Make an object loadable by its id."""
         return self._objects.setdefault(description.id, description)
 
-    def find(self, object_id: str, gives: str | None = None) -> Description:
+    def find(self, object_id: str, type_name: str | None = None) -> Description:
         """Return the object with an id.
 
         Args:
             object_id: The id.
-            gives: The type that it must have; any when None.
+            type_name: The type that it must have; any when None.
 
         Raises:
             QueryFailedError: This session has no such object, or it has a different type.
@@ -84,8 +88,8 @@ class Session:
         if found is None:
             msg = f"no object of this session has the id {object_id!r}"
             raise QueryFailedError(msg)
-        if gives is not None and found.gives != gives:
-            msg = f"expected the id of a {gives}, got one of a {found.gives}"
+        if type_name is not None and found.type_name != type_name:
+            msg = f"expected the id of a {type_name}, got one of a {found.type_name}"
             raise QueryFailedError(msg)
         return found
 

@@ -19,6 +19,7 @@ from ci.engine.store.overlay import container_layers, detach
 from ci.engine.store.session_folders import SessionFolders
 from ci.engine.store.storage import Storage
 from ci.system.processes import Completed, LineSink, run_process
+from pipeline.rules.platforms import Platform
 
 DATE = "1000000000"
 """The date of every layer, in seconds since the epoch, so that equal inputs give equal digests."""
@@ -169,11 +170,11 @@ class Buildah:
             )  # fmt: skip
             return id_file.read_text(encoding="ascii").strip().removeprefix("sha256:")
 
-    async def pull(self, address: str, environment: Mapping[str, str]) -> str:
+    async def pull(self, address: str, platform: Platform, environment: Mapping[str, str]) -> str:
         """Pull an image, unless the store has its current version, and return its id."""
         return await self.ask(
             "pull", "--quiet", "--policy", "always", "--signature-policy", self.storage.policy,
-            f"docker://{address}", time_limit=TRANSFER_SECONDS, environment=environment,
+            "--platform", str(platform), f"docker://{address}", time_limit=TRANSFER_SECONDS, environment=environment,
         )  # fmt: skip
 
     async def inspect(self, image: str) -> Mapping[str, Any]:

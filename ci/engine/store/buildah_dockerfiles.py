@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ci.dockerfile.reader import Instruction, read_instructions
+from ci.dockerfile.stages import Stage
 from ci.engine.errors import NotServedError, QueryFailedError
 
 _SALT = "EMBEDDED_ENGINE_CACHE_KEY_"
@@ -31,6 +32,12 @@ def check_dockerfile(found: Sequence[Instruction], path: str) -> None:
         if each.heredocs:
             what = f"a heredoc in a Dockerfile (line {each.first + 1}: {each.keyword} <<{each.heredocs[0]})"
             raise NotServedError(what)
+
+
+def foreign_run(stages: Sequence[Stage]) -> Instruction | None:
+    """Return the first RUN that needs the processor of the platform to build for, or None."""
+    runs = (each for stage in stages if not stage.on_host for each in stage.instructions if each.keyword == "RUN")
+    return next(runs, None)
 
 
 def salted(text: str, arguments: Mapping[str, str]) -> str:

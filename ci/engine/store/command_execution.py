@@ -37,7 +37,8 @@ async def run_command(
     state: ContainerState,
     args: Sequence[str],
     *,
-    on_line: LineSink,
+    on_stdout: LineSink,
+    on_stderr: LineSink,
     scrub: Callable[[str], str],
 ) -> ContainerState:
     """Run a command in a container and return the container after it.
@@ -47,7 +48,8 @@ async def run_command(
         runner: What isolates the command.
         state: The container.
         args: The program and its arguments.
-        on_line: Called with each line of output.
+        on_stdout: Called with each line of standard output.
+        on_stderr: Called with each line of standard error.
         scrub: Masks secrets.
 
     Raises:
@@ -57,13 +59,13 @@ async def run_command(
 
     def take_error(line: str) -> None:
         if not _TRAILER.search(line) and not line.startswith("subprocess exited "):
-            on_line(line)
+            on_stderr(line)
 
     async with _working_container(buildah, state) as (name, options):
         done = await buildah.call(
             "run", "--terminal=false", *runner.arguments, *options, name, "--", *args,
             time_limit=COMMAND_SECONDS, environment=buildah.storage.environment(temporary=buildah.folders.private),
-            stdin=b"", on_stdout=on_line, on_stderr=take_error,
+            stdin=b"", on_stdout=on_stdout, on_stderr=take_error,
         )  # fmt: skip
         exit_code, stderr = _outcome(done.exit_code, done.stderr)
         result = ExecResult(scrub(done.stdout), scrub(stderr))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipeline.rules.platforms import Platform, host_platform
+
 _OTHER_KEYS = ("Volumes", "StopSignal", "StopTimeout", "Healthcheck", "Shell", "OnBuild", "ArgsEscaped")
 
 
@@ -79,6 +81,7 @@ class ContainerState:
     Attributes:
         image: The id of the image in the store that is its file system; None for an empty one.
         config: How it runs.
+        platform: What its image is for.
         annotations: The annotations of its manifest.
         logins: User names and passwords by registry.
         last_exec: The result of its last command.
@@ -86,6 +89,7 @@ class ContainerState:
 
     image: str | None = None
     config: RunConfig = field(default_factory=RunConfig)
+    platform: Platform = field(default_factory=host_platform)
     annotations: Mapping[str, str] = field(default_factory=dict)
     logins: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     last_exec: ExecResult | None = None

@@ -18,7 +18,7 @@ from ci.engine.store.buildah import TRANSFER_SECONDS, Buildah
 from ci.engine.store.buildah_dockerfiles import unsalted
 from ci.engine.store.containers import ContainerState, RunConfig
 from ci.engine.store.session_folders import SessionFolders
-from pipeline.rules.platforms import host_platform
+from pipeline.rules.platforms import Platform
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
@@ -34,8 +34,8 @@ class OciImage:
     """An image as an OCI layout on disk.
 
     Attributes:
-        layout: The directory of the layout; its one image has no name.
-        digest: The manifest's digest, `sha256:…`.
+        layout: The directory of the layout; its one image or image index has no name.
+        digest: The digest of the manifest or the index, `sha256:…`.
     """
 
     layout: Path
@@ -55,9 +55,11 @@ class StoredImage:
     layers: Sequence[Mapping[str, Any]] = ()
 
 
-async def read_config(buildah: Buildah, image: str) -> RunConfig:
-    """Return how containers of an image in the store run."""
-    return RunConfig.read((await buildah.inspect(image))["Docker"].get("config") or {})
+async def container_of(buildah: Buildah, image: str) -> ContainerState:
+    """Return a new container of an image in the store."""
+    found = (await buildah.inspect(image))["Docker"]
+    platform = Platform(found["os"], found["architecture"], found.get("variant") or "")
+    return ContainerState(image, RunConfig.read(found.get("config") or {}), platform)
 
 
 async def stored_image(buildah: Buildah, image: str) -> StoredImage:
@@ -95,8 +97,30 @@ def write_image(folders: SessionFolders, state: ContainerState, stored: StoredIm
     return OciImage(layout, _digest(written))
 
 
+def write_index(folders: SessionFolders, images: Mapping[Platform, OciImage]) -> OciImage:
+    """Write an image index of the images of several platforms as an OCI layout.
+
+    Args:
+        folders: The session's directories.
+        images: The images by platform, in the order of the index.
+    """
+    manifests = []
+    for platform, image in images.items():
+        (descriptor,) = json.loads((image.layout / "index.json").read_text(encoding="utf-8"))["manifests"]
+        manifests.append({**descriptor, "platform": _platform_fields(platform)})
+    index = _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": manifests})
+    layout = folders.own / "images" / _digest(index).removeprefix("sha256:")
+    if not (layout / "index.json").exists():
+        own = layout / "blobs" / "sha256"
+        own.mkdir(parents=True, exist_ok=True)
+        for blob in {path for image in images.values() for path in (image.layout / "blobs" / "sha256").iterdir()}:
+            if not (own / blob.name).exists():
+                (own / blob.name).hardlink_to(blob)
+        _finish_layout(layout, _INDEX, index)
+    return OciImage(layout, _digest(index))
+
+
 def _config(state: ContainerState, base: Mapping[str, Any]) -> dict[str, Any]:
-    host = host_platform()
     created = state.config.labels.get(_CREATED, "")
     # Not `comment`: the builder writes the ids of its own intermediate images there.
     history = [
@@ -105,16 +129,18 @@ def _config(state: ContainerState, base: Mapping[str, Any]) -> dict[str, Any]:
         for entry in base.get("history") or ()
         if (step := unsalted(entry.get("created_by") or "")) or not entry.get("empty_layer")
     ]
-    variant = base.get("variant") or ("" if base else host.variant)
     return {
         "created": created if _MOMENT.fullmatch(created) else _EPOCH,
-        "architecture": base.get("architecture") or host.architecture,
-        **({"variant": variant} if variant else {}),
-        "os": base.get("os") or host.system,
+        **_platform_fields(state.platform),
         "config": state.config.written(),
         "rootfs": {"type": "layers", "diff_ids": (base.get("rootfs") or {}).get("diff_ids") or []},
         "history": history,
     }
+
+
+def _platform_fields(platform: Platform) -> dict[str, str]:
+    variant = {"variant": platform.variant} if platform.variant else {}
+    return {"architecture": platform.architecture, **variant, "os": platform.system}
 
 
 async def _compressed_layers(buildah: Buildah, image: str, diff_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -176,10 +202,15 @@ def _write_layout(layout: Path, blobs: Path, manifest: Mapping[str, Any], conten
         target = own / _hex(layer)
         if not target.exists():
             target.hardlink_to(blobs / "sha256" / _hex(layer))
-    for blob in (config, content):
-        (own / hashlib.sha256(blob).hexdigest()).write_bytes(blob)
+    (own / hashlib.sha256(config).hexdigest()).write_bytes(config)
+    _finish_layout(layout, _MANIFEST, content)
+
+
+def _finish_layout(layout: Path, media_type: str, content: bytes) -> None:
+    """Write a layout's manifest or index, and the files that refer to it."""
+    (layout / "blobs" / "sha256" / hashlib.sha256(content).hexdigest()).write_bytes(content)
     (layout / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
-    descriptor = {"mediaType": _MANIFEST, "digest": _digest(content), "size": len(content)}
+    descriptor = {"mediaType": media_type, "digest": _digest(content), "size": len(content)}
     (layout / "index.json").write_bytes(_json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": [descriptor]}))
 
 

@@ -44,7 +44,7 @@ class _Rule:
 
 @dataclass(frozen=True)
 class PatternMatcher:
-    """A list of patterns, where the last one that matches decides.
+    """A list of patterns, of which the last one that matches decides.
 
     Args:
         patterns: Patterns relative to the top directory; blank ones are skipped. A leading `/` or `./` and a trailing
@@ -161,7 +161,7 @@ def _translate(pattern: str) -> str:
     """Return a cleaned pattern as a regular expression for whole paths; ValueError says what is wrong."""
     rest = pattern[2:]
     if pattern.startswith("**") and not rest.startswith("/") and _SPECIAL.isdisjoint(rest):
-        return ".*" + re.escape(rest)  # `**.rb` is the end of a path, where `**r?` begins at a segment
+        return ".*" + re.escape(rest)  # `**.rb` is the end of a path; `**r?` begins at a segment
     parts: list[str] = []
     at = 0
     while at < len(pattern):

@@ -84,9 +84,8 @@ def open_session_folders(shared: Path) -> Iterator[SessionFolders]:
     except OSError as e:
         raise unusable(shared, e) from e
     with try_lock(lock):
-        draft.rename(
-            own
-        )  # visible to other sessions only once it is locked, or they would remove it as a dead session's
+        # Visible to other sessions only once it is locked, or they would remove it as a dead session's.
+        draft.rename(own)
         private = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=_MEMORY if _usable(_MEMORY) else None))
         try:
             _note_private(own, private, shared)

@@ -97,24 +97,6 @@ class TestElsewhereThanOnATerminal:
             progress.finished(text, 1)
         assert shown(console) == f"{text} …\n  | {text}\n{text}\n{text}: 1.0 s\n"
 
-    def test_what_the_engine_prints_after_the_end_is_left_to_the_caller(self) -> None:
-        console = plain()
-        progress = ConsoleProgress(console, show_output=False)
-        progress.started("build")
-        progress.engine_event(OutputLine(1, "STEP 1/3"))
-        progress.finished("build", 1)
-        progress.close()
-        progress.engine_event(OutputLine(2, "Rails 6.1.7"))
-        progress.notice("Take care.")
-        assert shown(console) == "build …\n  | STEP 1/3\nbuild: 1.0 s\nTake care.\n"
-
-    def test_all_output_is_shown_if_that_is_requested(self) -> None:
-        console = plain()
-        with ConsoleProgress(console, show_output=True) as progress:
-            progress.close()
-            progress.engine_event(OutputLine(2, "Rails 6.1.7"))
-        assert shown(console) == "  | Rails 6.1.7\n"
-
     def test_a_long_line_stays_one(self) -> None:
         console = plain()
         ConsoleProgress(console, show_output=True).engine_event(OutputLine(1, "word " * 50))

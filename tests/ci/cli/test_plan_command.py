@@ -13,7 +13,7 @@ from tests.ci.repositories import Repository
 
 SHA = "9c68c4a0b1d2e3f405162738495a6b7c8d9e0f1a"
 RELEASE = ("--ref", "refs/tags/v1.2.3", "--sha", SHA)
-PUBLISHABLE = "Publishable are refs/heads/<branch> and refs/tags/vX.Y.Z"
+PUBLISHABLE = "Only refs/heads/<branch> and refs/tags/vX.Y.Z"
 
 
 class TestOutsideAGitRepository:
@@ -146,7 +146,7 @@ class TestWhatCannotBeMeant:
             (("--ref", ""), PUBLISHABLE),
             (("--ref", "refs/heads/new\nline"), PUBLISHABLE),
             (("--ref", os.fsdecode(b"refs/heads/caf\xe9")), "not UTF-8"),
-            (("--sha", SHA[:7]), "7 characters instead of 40 hex digits"),
+            (("--sha", SHA[:7]), "expected 40 hex digits, got 7 characters"),
             (("--sha", "HEAD"), "40 hex digits"),
             (("--sha", ""), "40 hex digits"),
             (("--name", "LR-Backend"), "lower-case letters"),

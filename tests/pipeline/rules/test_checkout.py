@@ -23,7 +23,7 @@ def test_a_detached_head_is_the_one_version_that_names_it() -> None:
 
 
 def test_a_detached_head_with_several_versions_asks_which_one() -> None:
-    with pytest.raises(RefError, match=r"v1\.2\.3, v1\.2\.4-rc\.1 all name it") as caught:
+    with pytest.raises(RefError, match=r"v1\.2\.3, v1\.2\.4-rc\.1 all point to it") as caught:
         effective_ref(checkout(ref=None, tags=("v1.2.3", "v1.2.4-rc.1")), None)
     assert "--ref refs/tags/v1.2.3" in caught.value.hint
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.rules.checkout import Checkout, Commit
@@ -151,5 +153,5 @@ def test_a_tag_that_git_has_at_another_commit_is_refused() -> None:
     ) as caught:
         plan_run(request, elsewhere)
     assert caught.value.hint == "Check the tag out: git checkout v3.0.0"
-    there = elsewhere.model_copy(update={"tagged": SHA})
+    there = replace(elsewhere, tagged=SHA)
     assert plan_run(request, there).tags.primary.name == "sha-9c68c4a"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -146,7 +148,7 @@ def _precedence_of_the_spec(first: Version, second: Version) -> int:
     return (len(ours) > len(theirs)) - (len(ours) < len(theirs))
 
 
-_close = versions.map(lambda version: version.model_copy(update={"major": 1, "minor": 0, "patch": 0}))
+_close = versions.map(lambda version: replace(version, major=1, minor=0, patch=0))
 _prereleases = st.sampled_from([_version(text) for text in SPEC_CHAIN])
 
 

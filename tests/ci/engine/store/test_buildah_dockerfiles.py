@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from ci.dockerfile.reader import read_instructions
+from ci.dockerfile.stages import read_stages
 from ci.engine.errors import NotServedError, QueryFailedError
-from ci.engine.store.buildah_dockerfiles import check_dockerfile, command_of_step, salted, unsalted
+from ci.engine.store.buildah_dockerfiles import check_dockerfile, command_of_step, foreign_run, salted, unsalted
 
 
 @pytest.mark.parametrize("line", ["RUN <<EOF", "COPY <<-'END' /x", 'RUN python3 <<"PY"'])
@@ -16,6 +17,24 @@ def test_heredocs_are_refused_with_their_line(line: str) -> None:
 @pytest.mark.parametrize("line", ['RUN cat <<< "x"', "RUN echo $((1<<2))", "RUN echo '1 << 3'"])
 def test_what_only_looks_like_a_heredoc_passes(line: str) -> None:
     check_dockerfile(read_instructions(f"FROM a\n{line}\n"), "Dockerfile")
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "target", "line"),
+    [
+        ("FROM a\nRUN x\n", "", 1),
+        ("FROM --platform=$BUILDPLATFORM a\nRUN x\n", "", None),
+        ("FROM --platform=${BUILDPLATFORM} a AS One\nFROM one\nRUN x\n", "", None),
+        ("FROM --platform=$BUILDPLATFORM a\nFROM 0\nRUN x\nFROM b\nRUN y\n", "", 4),
+        ("FROM --platform=linux/s390x a\nRUN x\n", "", 1),
+        ("FROM a AS one\nFROM b\nRUN x\n", "one", None),
+        ("FROM a AS one\nFROM b\nRUN x\n", "0", None),
+        ("FROM a AS one\nFROM b\nRUN x\n", "1", 2),
+    ],
+)
+def test_what_needs_the_other_processor_is_found(dockerfile: str, target: str, line: int | None) -> None:
+    found = foreign_run(read_stages(read_instructions(dockerfile), target))
+    assert (None if found is None else found.first) == line
 
 
 def salts(text: str, arguments: dict[str, str]) -> list[str]:

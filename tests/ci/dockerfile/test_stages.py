@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from ci.dockerfile.reader import read_instructions
+from ci.dockerfile.stages import read_stages
+
+
+@pytest.mark.parametrize(
+    ("text", "scratch"),
+    [
+        ("FROM scratch\n", True),
+        ("FROM debian\n", False),
+        ("FROM debian AS scratched\nFROM scratch\nCOPY --from=0 / /\n", True),
+        ("FROM scratch AS One\nFROM one\n", True),
+        ("FROM scratch\nFROM 0 AS two\nFROM two\n", True),
+        ("FROM scratch AS debian\nFROM debian\n", True),
+        ("FROM debian\nFROM scratch AS debian\n", True),
+        ("FROM --platform=linux/arm64 Scratch\n", True),
+    ],
+)
+def test_an_image_without_a_base_is_known(text: str, *, scratch: bool) -> None:
+    assert read_stages(read_instructions(text))[-1].from_scratch is scratch
+
+
+def test_stages_end_with_the_target() -> None:
+    instructions = read_instructions("ARG A\nFROM a AS one\nRUN x\nFROM b AS two\nFROM c\nCMD y\n")
+
+    assert [stage.base for stage in read_stages(instructions)] == ["a", "b", "c"]
+    assert [stage.base for stage in read_stages(instructions, "TWO")] == ["a", "b"]
+    assert [stage.base for stage in read_stages(instructions, "0")] == ["a"]
+    assert [each.keyword for each in read_stages(instructions)[2].instructions] == ["CMD"]
+    assert read_stages([]) == []
