@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ci import deferred
 from ci.cli.command import command
 from ci.cli.console import error_console, print_verbatim
 from ci.cli.options import CommonOptions, DebugOptions
@@ -93,9 +94,7 @@ async def post_issue(options: IssueCommand) -> None:
     if options.dry_run:
         print_answer(_preview(deployment, options))
         return
-    from ci.github.issue_posting import post_deployment  # noqa: PLC0415 - githubkit loads slowly, and only this needs it
-
-    posted = await post_deployment(deployment, ApiAccess.read())
+    posted = await deferred.post_deployment(deployment, ApiAccess.read())
     print_verbatim(error_console(), f"{posted.outcome.capitalize()} #{posted.number}: {posted.title}")
     print_answer(json.dumps(asdict(posted), indent=2) if options.json else posted.url)
 

@@ -8,6 +8,7 @@ import sys
 import anyio
 import typer
 
+from ci import deferred
 from ci.engine.store.storage import Mirror
 from ci.local.base_image_mirrors import hub_mirror
 from ci.local_registry.server import status
@@ -25,9 +26,7 @@ def session(context: typer.Context) -> None:
     Set _EXPERIMENTAL_DAGGER_CLI_BIN to the path of lr-ci, and the SDK starts this command. If the local registry is
     running, base images of Docker Hub are pulled from there.
     """
-    from ci.engine.protocol.session_process import run_session  # noqa: PLC0415 - other commands do not wait for this import
-
-    ended_with = run_session(context.args, anyio.run(_mirrors))
+    ended_with = deferred.run_session(context.args, anyio.run(_mirrors))
     sys.stdout.flush()
     sys.stderr.flush()
     # A thread may still be waiting for standard input.

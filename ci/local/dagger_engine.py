@@ -1,6 +1,6 @@
 """What a run on the host does by the Dagger SDK.
 
-`ci.local.host_engine` alone imports this module, and only when an engine is needed: the SDK takes a second to import.
+Only `ci.deferred` imports this module, when an engine is needed: the SDK takes a second to import.
 """
 
 from __future__ import annotations

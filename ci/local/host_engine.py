@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ci import deferred
 from ci.engine.events import Event, OutputLine
 from ci.local.base_image_mirrors import prepare_base_images
 from ci.local.engine_choice import EngineChoice, EngineKind, choose_engine, require_root
@@ -63,15 +64,13 @@ class HostEngine:
             EngineError: No engine is available, or it does not answer.
         """
         if self._engine is None:
-            from ci.local.dagger_engine import open_engine  # noqa: PLC0415 - takes a second; many runs need no engine
-
             kind, reason = await choose_engine(self.choice)
             self.progress.notice(f"Engine: {kind} ({reason}).")
             mirrors = []
             if kind is EngineKind.EMBEDDED:
                 require_root()
                 mirrors = await prepare_base_images(self.source / self.dockerfile, self.progress.notice)
-            session = open_engine(
+            session = deferred.open_engine(
                 kind,
                 self._observe,
                 mirrors,
