@@ -6,8 +6,13 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
 
 from ci.local.engine_choice import CLI_BIN, SESSION_PORT, dagger_program
+
+# An example has no deadline, which a busy machine would exceed.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine",
         choices=("auto", "embedded", "dagger"),
         default="auto",
-        help="who answers the tests marked `engine`; auto takes a Dagger engine if `dagger` is on the PATH",
+        help="the engine for the tests marked `engine`; auto uses a Dagger engine if `dagger` is on PATH",
     )
 
 

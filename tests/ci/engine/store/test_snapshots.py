@@ -346,7 +346,7 @@ def write(tree: object, at: Path) -> None:
         at.write_text(str(tree))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(NAMES, TREES, max_size=3), PATTERNS, PATTERNS)
 def test_a_filtered_capture_takes_every_file_that_passes(
     tree: dict[str, object], include: list[str], exclude: list[str]
