@@ -4,48 +4,48 @@ from __future__ import annotations
 
 from ci.engine.errors import QueryFailedError, SnapshotError
 from ci.engine.resolvers.files import FileState
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_table import resolves
 from ci.engine.session.session import Session
 from ci.engine.store.snapshots import Snapshot
 
 
-@RESOLVERS.field("Directory.digest")
+@resolves("Directory.digest")
 async def digest(_session: Session, directory: Snapshot) -> str:
     return directory.digest
 
 
-@RESOLVERS.field("Directory.entries")
+@resolves("Directory.entries")
 async def entries(_session: Session, directory: Snapshot) -> list[str]:
     return await directory.entries()
 
 
-@RESOLVERS.field("Directory.glob")
+@resolves("Directory.glob")
 async def glob(_session: Session, directory: Snapshot, *, pattern: str) -> list[str]:
     return await directory.glob(pattern)
 
 
-@RESOLVERS.field("Directory.exists")
+@resolves("Directory.exists")
 async def exists(_session: Session, directory: Snapshot, *, path: str) -> bool:
     return await directory.exists(path)
 
 
-@RESOLVERS.field("Directory.file")
+@resolves("Directory.file")
 async def file(_session: Session, directory: Snapshot, *, path: str) -> FileState:
     await directory.locate_file(path)
     return FileState(directory, path)
 
 
-@RESOLVERS.field("Directory.directory")
+@resolves("Directory.directory")
 async def subdirectory(_session: Session, directory: Snapshot, *, path: str) -> Snapshot:
     return await directory.subdirectory(path)
 
 
-@RESOLVERS.field("Directory.filter")
+@resolves("Directory.filter")
 async def filtered(_session: Session, directory: Snapshot, *, exclude: list[str], include: list[str]) -> Snapshot:
     return await directory.filter(include=include, exclude=exclude)
 
 
-@RESOLVERS.field("Directory.export")
+@resolves("Directory.export")
 async def export(session: Session, directory: Snapshot, *, path: str) -> str:
     target = session.on_host(path)
     try:

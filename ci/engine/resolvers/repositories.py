@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_table import resolves
 from ci.engine.session.session import Session
 from ci.engine.store.git_repository import GitRefInfo, LocalRepository, Uncommitted
 from ci.engine.store.git_tree import CommitTree
@@ -19,68 +19,68 @@ class GitRefState:
     info: GitRefInfo
 
 
-@RESOLVERS.field("Directory.asGit")
+@resolves("Directory.asGit")
 async def as_git(_session: Session, directory: Snapshot) -> LocalRepository:
     return LocalRepository(directory.path)
 
 
-@RESOLVERS.field("GitRepository.head")
+@resolves("GitRepository.head")
 async def head(_session: Session, repository: LocalRepository) -> GitRefState:
     return GitRefState(repository, await repository.head())
 
 
-@RESOLVERS.field("GitRepository.tag")
+@resolves("GitRepository.tag")
 async def tag(_session: Session, repository: LocalRepository, *, name: str) -> GitRefState:
     return GitRefState(repository, await repository.tag(name))
 
 
-@RESOLVERS.field("GitRepository.tags")
+@resolves("GitRepository.tags")
 async def tags(_session: Session, repository: LocalRepository) -> list[str]:
     return await repository.tags()
 
 
-@RESOLVERS.field("GitRepository.url")
+@resolves("GitRepository.url")
 async def url(_session: Session, _repository: LocalRepository) -> str | None:
     """Return None: a local checkout has no URL, even with an origin. A Dagger engine does the same."""
     return None
 
 
-@RESOLVERS.field("GitRepository.uncommitted")
+@resolves("GitRepository.uncommitted")
 async def uncommitted(_session: Session, repository: LocalRepository) -> Uncommitted:
     return await repository.uncommitted()
 
 
-@RESOLVERS.field("Changeset.isEmpty")
+@resolves("Changeset.isEmpty")
 async def is_empty(_session: Session, changes: Uncommitted) -> bool:
     return changes.is_empty
 
 
-@RESOLVERS.field("Changeset.modifiedPaths")
+@resolves("Changeset.modifiedPaths")
 async def modified_paths(_session: Session, changes: Uncommitted) -> list[str]:
     return list(changes.modified)
 
 
-@RESOLVERS.field("Changeset.addedPaths")
+@resolves("Changeset.addedPaths")
 async def added_paths(_session: Session, changes: Uncommitted) -> list[str]:
     return list(changes.added)
 
 
-@RESOLVERS.field("Changeset.removedPaths")
+@resolves("Changeset.removedPaths")
 async def removed_paths(_session: Session, changes: Uncommitted) -> list[str]:
     return list(changes.removed)
 
 
-@RESOLVERS.field("GitRef.commit")
+@resolves("GitRef.commit")
 async def ref_commit(_session: Session, state: GitRefState) -> str:
     return state.info.commit
 
 
-@RESOLVERS.field("GitRef.ref")
+@resolves("GitRef.ref")
 async def ref_name(_session: Session, state: GitRefState) -> str:
     return state.info.ref
 
 
-@RESOLVERS.field("GitRef.tree")
+@resolves("GitRef.tree")
 async def tree(session: Session, state: GitRefState, *, discard_git_dir: bool, depth: int) -> Snapshot:
     ref = state.info.ref if state.info.ref.startswith("refs/") else ""
     with session.folders.scratch() as folder:
