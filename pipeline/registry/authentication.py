@@ -7,7 +7,7 @@ The challenge is RFC 9110's `WWW-Authenticate`; the token service is the distrib
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -79,11 +79,6 @@ class ChallengeAuth(httpx.Auth):
         self._credentials = credentials
         self._access = access
         self._authorization: str | None = None
-
-    @override
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        msg = "only asynchronous clients are supported"
-        raise NotImplementedError(msg)
 
     @override
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:

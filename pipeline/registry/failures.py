@@ -11,7 +11,7 @@ from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.text import cause, quoted
 
-RUN_AGAIN = "Run this again; what is written stays and is not sent twice."
+_RUN_AGAIN = "Run this again; what is written stays and is not sent twice."
 
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _DROPPED = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
@@ -39,7 +39,7 @@ def raise_for(response: httpx.Response, image: ImageName, what: str) -> None:
         msg = f"{image.registry} {verb} {what} (HTTP {status}{_because(response)})."
         hint = access_hint(image) if given else "Give --token env:NAME, the variable that holds a token or password."
         raise AuthError(msg, hint=hint)
-    raise status_error(response, f"{image.registry} answered HTTP {status} for {what}{_because(response)}.", RUN_AGAIN)
+    raise status_error(response, f"{image.registry} answered HTTP {status} for {what}{_because(response)}.", _RUN_AGAIN)
 
 
 def status_error(response: httpx.Response, message: str, hint: str) -> RegistryError:
@@ -56,7 +56,7 @@ def connection_error(error: httpx.HTTPError | TimeoutError, image: ImageName, wh
         return RegistryError(msg, hint="Check the network, and run this again.")
     if isinstance(error, _DROPPED):
         msg = f"{image.registry} dropped the connection for {what}: {cause(error)}."
-        return TransientError(msg, hint=RUN_AGAIN)
+        return TransientError(msg, hint=_RUN_AGAIN)
     msg = f"{image.registry} could not be reached for {what}: {cause(error)}."
     return RegistryError(msg, hint="Check --registry and the network. For a local registry: lr-ci registry up.")
 

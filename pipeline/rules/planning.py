@@ -18,7 +18,7 @@ from pipeline.rules.report import CommitReport, PlanReport
 from pipeline.rules.tagging import TagPlan, plan_dirty, plan_tags
 from pipeline.rules.text import listed
 
-DEFAULT_OWNER = "linkradar"
+_DEFAULT_OWNER = "linkradar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +127,12 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     origin = None if checkout is None else checkout.origin
     repository = github_repository(origin)
     owner = request.owner or (None if repository is None else repository.owner)
-    image = image_name(request.registry, owner or DEFAULT_OWNER, request.name)
+    image = image_name(request.registry, owner or _DEFAULT_OWNER, request.name)
     ref = effective_ref(checkout, request.ref)
     commit = effective_commit(checkout, request.sha)
     notices: list[str] = []
     if owner is None:
-        notices.append(f"No --owner given, and origin is not on GitHub: using {DEFAULT_OWNER!r}.")
+        notices.append(f"No --owner given, and origin is not on GitHub: using {_DEFAULT_OWNER!r}.")
     if checkout is not None and checkout.tagged is not None and checkout.tagged != commit.sha:
         msg = f"{ref} points to commit {short_sha(checkout.tagged)}, not to {commit.short_sha}."
         raise SourceMismatchError(msg, hint=f"Check the tag out: git checkout {ref.removeprefix('refs/tags/')}")
