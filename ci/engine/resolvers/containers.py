@@ -11,61 +11,61 @@ from pathlib import Path
 from anyio import to_thread
 
 from ci.engine.resolvers.files import FileState
-from ci.engine.session.resolver_table import resolves
+from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.containers import ContainerState
 from ci.engine.store.rooted_paths import require_directory, require_file, resolve_below
 from ci.engine.store.snapshots import Snapshot
 
 
-@resolves("Container.platform")
+@RESOLVERS.field("Container.platform")
 async def platform(_session: Session, state: ContainerState) -> str:
     return str(state.platform)
 
 
-@resolves("Container.label")
+@RESOLVERS.field("Container.label")
 async def label(_session: Session, state: ContainerState, *, name: str) -> str | None:
     return state.config.labels.get(name)
 
 
-@resolves("Container.withLabel")
+@RESOLVERS.field("Container.withLabel")
 async def with_label(_session: Session, state: ContainerState, *, name: str, value: str) -> ContainerState:
     return state.configured(labels={**state.config.labels, name: value})
 
 
-@resolves("Container.withAnnotation")
+@RESOLVERS.field("Container.withAnnotation")
 async def with_annotation(_session: Session, state: ContainerState, *, name: str, value: str) -> ContainerState:
     return replace(state, annotations={**state.annotations, name: value})
 
 
-@resolves("Container.withEnvVariable")
+@RESOLVERS.field("Container.withEnvVariable")
 async def with_env_variable(_session: Session, state: ContainerState, *, name: str, value: str) -> ContainerState:
     return state.configured(env={**state.config.env, name: value})
 
 
-@resolves("Container.entrypoint")
+@RESOLVERS.field("Container.entrypoint")
 async def entrypoint(_session: Session, state: ContainerState) -> list[str]:
     return list(state.config.entrypoint or ())
 
 
-@resolves("Container.defaultArgs")
+@RESOLVERS.field("Container.defaultArgs")
 async def default_args(_session: Session, state: ContainerState) -> list[str]:
     return list(state.config.command or ())
 
 
-@resolves("Container.rootfs")
+@RESOLVERS.field("Container.rootfs")
 async def rootfs(session: Session, state: ContainerState) -> Snapshot:
     async with _mounted(session, state) as root:
         return await session.snapshots.capture(root)
 
 
-@resolves("Container.directory")
+@RESOLVERS.field("Container.directory")
 async def directory(session: Session, state: ContainerState, *, path: str) -> Snapshot:
     async with _mounted(session, state) as root:
         return await session.snapshots.capture(require_directory(await _located(root, state, path), path))
 
 
-@resolves("Container.file")
+@RESOLVERS.field("Container.file")
 async def file(session: Session, state: ContainerState, *, path: str) -> FileState:
     async with _mounted(session, state) as root:
         found = require_file(await _located(root, state, path), path)

@@ -4,48 +4,48 @@ from __future__ import annotations
 
 from ci.engine.errors import QueryFailedError, SnapshotError
 from ci.engine.resolvers.files import FileState
-from ci.engine.session.resolver_table import resolves
+from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.snapshots import Snapshot
 
 
-@resolves("Directory.digest")
+@RESOLVERS.field("Directory.digest")
 async def digest(_session: Session, directory: Snapshot) -> str:
     return directory.digest
 
 
-@resolves("Directory.entries")
+@RESOLVERS.field("Directory.entries")
 async def entries(_session: Session, directory: Snapshot) -> list[str]:
     return await directory.entries()
 
 
-@resolves("Directory.glob")
+@RESOLVERS.field("Directory.glob")
 async def glob(_session: Session, directory: Snapshot, *, pattern: str) -> list[str]:
     return await directory.glob(pattern)
 
 
-@resolves("Directory.exists")
+@RESOLVERS.field("Directory.exists")
 async def exists(_session: Session, directory: Snapshot, *, path: str) -> bool:
     return await directory.exists(path)
 
 
-@resolves("Directory.file")
+@RESOLVERS.field("Directory.file")
 async def file(_session: Session, directory: Snapshot, *, path: str) -> FileState:
     await directory.locate_file(path)
     return FileState(directory, path)
 
 
-@resolves("Directory.directory")
+@RESOLVERS.field("Directory.directory")
 async def subdirectory(_session: Session, directory: Snapshot, *, path: str) -> Snapshot:
     return await directory.subdirectory(path)
 
 
-@resolves("Directory.filter")
+@RESOLVERS.field("Directory.filter")
 async def filtered(_session: Session, directory: Snapshot, *, exclude: list[str], include: list[str]) -> Snapshot:
     return await directory.filter(include=include, exclude=exclude)
 
 
-@resolves("Directory.export")
+@RESOLVERS.field("Directory.export")
 async def export(session: Session, directory: Snapshot, *, path: str) -> str:
     target = session.on_host(path)
     try:

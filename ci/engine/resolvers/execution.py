@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ci.engine.errors import QueryFailedError
 from ci.engine.resolvers.platforms import require_host
-from ci.engine.session.resolver_table import resolves
+from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.command_execution import run_command, run_terminal
 from ci.engine.store.containers import ContainerState, ExecResult
@@ -17,7 +17,7 @@ _TERMINAL = Path("/dev/tty")
 _SHELL = ("/bin/sh",)
 
 
-@resolves("Container.withExec")
+@RESOLVERS.field("Container.withExec")
 async def with_exec(session: Session, state: ContainerState, *, args: list[str]) -> ContainerState:
     if not args:
         msg = "no command has been set"
@@ -36,12 +36,12 @@ async def with_exec(session: Session, state: ContainerState, *, args: list[str])
         )
 
 
-@resolves("Container.stdout")
+@RESOLVERS.field("Container.stdout")
 async def stdout(_session: Session, state: ContainerState) -> str:
     return _last(state).stdout
 
 
-@resolves("Container.stderr")
+@RESOLVERS.field("Container.stderr")
 async def stderr(_session: Session, state: ContainerState) -> str:
     return _last(state).stderr
 
@@ -53,7 +53,7 @@ def _last(state: ContainerState) -> ExecResult:
     return state.last_exec
 
 
-@resolves("Container.terminal")
+@RESOLVERS.field("Container.terminal")
 async def terminal(session: Session, state: ContainerState, *, cmd: list[str]) -> ContainerState:
     """Return the container unchanged, after the user has left the shell in it."""
     require_host("Container.terminal", state.platform)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anyio import to_thread
 
 from ci.engine.errors import QueryFailedError
-from ci.engine.session.resolver_table import resolves
+from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.snapshots import Snapshot
 from ci.engine.store.trees import copy_file
@@ -27,12 +27,12 @@ class FileState:
     path: str
 
 
-@resolves("File.contents")
+@RESOLVERS.field("File.contents")
 async def contents(_session: Session, file: FileState) -> str:
     return (await file.snapshot.read_file(file.path)).decode("utf-8", errors="replace")
 
 
-@resolves("File.export")
+@RESOLVERS.field("File.export")
 async def export(session: Session, file: FileState, *, path: str) -> str:
     target = session.on_host(path)
     if target.is_dir() or path.endswith("/"):

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import anyio
 
 from ci.engine.errors import NotServedError, QueryFailedError
-from ci.engine.session.resolver_table import resolves
+from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.snapshots import Snapshot
 
 _CONNECT_SECONDS = 10.0
 
 
-@resolves("Host.directory")
+@RESOLVERS.field("Host.directory")
 async def directory(
     session: Session, _host: None, *, path: str, exclude: list[str], include: list[str], nonce: str = ""
 ) -> Snapshot:
@@ -50,7 +50,7 @@ class HostService:
         return f"{self.host}:{self.ports[frontend]}"
 
 
-@resolves("Host.service")
+@RESOLVERS.field("Host.service")
 async def service(_session: Session, _host: None, *, ports: Sequence[Mapping[str, object]], host: str) -> HostService:
     found: dict[int, int] = {}
     for port in ports:
@@ -62,7 +62,7 @@ async def service(_session: Session, _host: None, *, ports: Sequence[Mapping[str
     return HostService(host, found)
 
 
-@resolves("Service.start")
+@RESOLVERS.field("Service.start")
 async def start(_session: Session, service: HostService) -> None:
     """Check that its ports accept connections."""
     for backend in service.ports.values():
@@ -75,7 +75,7 @@ async def start(_session: Session, service: HostService) -> None:
         await stream.aclose()
 
 
-@resolves("Service.endpoint")
+@RESOLVERS.field("Service.endpoint")
 async def endpoint(_session: Session, service: HostService, *, port: int | None = None, scheme: str) -> str:
     address = service.backend(port if port is not None else next(iter(service.ports)))
     return f"{scheme}://{address}" if scheme else address

@@ -13,7 +13,7 @@ from anyio import to_thread
 from ci.engine.errors import NotServedError, QueryFailedError
 from ci.engine.resolvers.host import HostService
 from ci.engine.session.descriptions import Description
-from ci.engine.session.resolver_table import resolves
+from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session
 from ci.engine.store.buildah import TRANSFER_SECONDS, essence
@@ -30,7 +30,7 @@ _DENIED = re.compile(r"unauthorized|authentication required|denied|no basic auth
 _STATUS = re.compile(r"\b([45]\d\d) \(([A-Z][A-Za-z '-]+)\)")
 
 
-@resolves("Container.withRegistryAuth")
+@RESOLVERS.field("Container.withRegistryAuth")
 async def with_registry_auth(
     session: Session, state: ContainerState, *, address: str, username: str, secret: Description
 ) -> ContainerState:
@@ -38,7 +38,7 @@ async def with_registry_auth(
     return replace(state, logins={**state.logins, registry_key(address): (username, password)})
 
 
-@resolves("Container.from")
+@RESOLVERS.field("Container.from")
 async def from_(
     session: Session, state: ContainerState, *, address: str, registry_service: Description | None = None
 ) -> ContainerState:
@@ -54,7 +54,7 @@ async def from_(
     return replace(await container_of(session.buildah, image), logins=state.logins)
 
 
-@resolves("Container.publish")
+@RESOLVERS.field("Container.publish")
 async def publish(
     session: Session,
     state: ContainerState,
@@ -71,7 +71,7 @@ async def publish(
     return str(replace(name, digest=image.digest))
 
 
-@resolves("Container.export")
+@RESOLVERS.field("Container.export")
 async def export(
     session: Session, state: ContainerState, *, path: str, platform_variants: Sequence[Description]
 ) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ci.engine.session.resolver_table import resolves
+from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.git_repository import GitRefInfo, LocalRepository, Uncommitted
 from ci.engine.store.git_tree import CommitTree
@@ -19,68 +19,68 @@ class GitRefState:
     info: GitRefInfo
 
 
-@resolves("Directory.asGit")
+@RESOLVERS.field("Directory.asGit")
 async def as_git(_session: Session, directory: Snapshot) -> LocalRepository:
     return LocalRepository(directory.path)
 
 
-@resolves("GitRepository.head")
+@RESOLVERS.field("GitRepository.head")
 async def head(_session: Session, repository: LocalRepository) -> GitRefState:
     return GitRefState(repository, await repository.head())
 
 
-@resolves("GitRepository.tag")
+@RESOLVERS.field("GitRepository.tag")
 async def tag(_session: Session, repository: LocalRepository, *, name: str) -> GitRefState:
     return GitRefState(repository, await repository.tag(name))
 
 
-@resolves("GitRepository.tags")
+@RESOLVERS.field("GitRepository.tags")
 async def tags(_session: Session, repository: LocalRepository) -> list[str]:
     return await repository.tags()
 
 
-@resolves("GitRepository.url")
+@RESOLVERS.field("GitRepository.url")
 async def url(_session: Session, _repository: LocalRepository) -> str | None:
     """Return None: a local checkout has no URL, even with an origin. A Dagger engine does the same."""
     return None
 
 
-@resolves("GitRepository.uncommitted")
+@RESOLVERS.field("GitRepository.uncommitted")
 async def uncommitted(_session: Session, repository: LocalRepository) -> Uncommitted:
     return await repository.uncommitted()
 
 
-@resolves("Changeset.isEmpty")
+@RESOLVERS.field("Changeset.isEmpty")
 async def is_empty(_session: Session, changes: Uncommitted) -> bool:
     return changes.is_empty
 
 
-@resolves("Changeset.modifiedPaths")
+@RESOLVERS.field("Changeset.modifiedPaths")
 async def modified_paths(_session: Session, changes: Uncommitted) -> list[str]:
     return list(changes.modified)
 
 
-@resolves("Changeset.addedPaths")
+@RESOLVERS.field("Changeset.addedPaths")
 async def added_paths(_session: Session, changes: Uncommitted) -> list[str]:
     return list(changes.added)
 
 
-@resolves("Changeset.removedPaths")
+@RESOLVERS.field("Changeset.removedPaths")
 async def removed_paths(_session: Session, changes: Uncommitted) -> list[str]:
     return list(changes.removed)
 
 
-@resolves("GitRef.commit")
+@RESOLVERS.field("GitRef.commit")
 async def ref_commit(_session: Session, state: GitRefState) -> str:
     return state.info.commit
 
 
-@resolves("GitRef.ref")
+@RESOLVERS.field("GitRef.ref")
 async def ref_name(_session: Session, state: GitRefState) -> str:
     return state.info.ref
 
 
-@resolves("GitRef.tree")
+@RESOLVERS.field("GitRef.tree")
 async def tree(session: Session, state: GitRefState, *, discard_git_dir: bool, depth: int) -> Snapshot:
     ref = state.info.ref if state.info.ref.startswith("refs/") else ""
     with session.folders.scratch() as folder:

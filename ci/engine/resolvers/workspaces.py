@@ -9,7 +9,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from ci.engine.resolvers.files import FileState
-from ci.engine.session.resolver_table import resolves
+from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.rooted_paths import require_directory, require_file, resolve_below
 from ci.engine.store.snapshots import Snapshot
@@ -32,19 +32,19 @@ class WorkspaceState:
         return await to_thread.run_sync(resolve_below, self.top, posixpath.join("/", self.current, path))
 
 
-@resolves("Query.currentWorkspace")
+@RESOLVERS.field("Query.currentWorkspace")
 async def current_workspace(session: Session, _query: None) -> WorkspaceState:
     workdir = session.workdir.resolve()
     top = next((folder for folder in (workdir, *workdir.parents) if (folder / ".git").exists()), workdir)
     return WorkspaceState(top, workdir.relative_to(top).as_posix())
 
 
-@resolves("Workspace.address")
+@RESOLVERS.field("Workspace.address")
 async def address(_session: Session, workspace: WorkspaceState) -> str:
     return (workspace.top / workspace.current).as_uri()
 
 
-@resolves("Workspace.directory")
+@RESOLVERS.field("Workspace.directory")
 async def directory(
     session: Session, workspace: WorkspaceState, *, path: str, exclude: list[str], include: list[str]
 ) -> Snapshot:
@@ -53,7 +53,7 @@ async def directory(
         return await session.snapshots.capture(found, include=include, exclude=exclude)
 
 
-@resolves("Workspace.file")
+@RESOLVERS.field("Workspace.file")
 async def file(session: Session, workspace: WorkspaceState, *, path: str) -> FileState:
     found = require_file(await workspace.locate(path), path)
     return FileState(await session.snapshots.with_file(found.name, found), found.name)
