@@ -53,11 +53,11 @@ class Snapshot:
 
     async def exists(self, path: str) -> bool:
         """Return whether a path exists, with links followed."""
-        return await self.store.run(tree_reads.exists, self.path, path)
+        return await self.store.run(lambda: tree_reads.resolve(self.path, path).exists())
 
     async def is_file(self, path: str) -> bool:
         """Return whether a path is a regular file, with links followed."""
-        return await self.store.run(tree_reads.is_file, self.path, path)
+        return await self.store.run(lambda: tree_reads.resolve(self.path, path).is_file())
 
     async def read_file(self, path: str) -> bytes:
         """Return the content of a file.
@@ -65,7 +65,7 @@ class Snapshot:
         Raises:
             SnapshotError: It does not exist, or is a directory.
         """
-        return await self.store.run(tree_reads.read, self.path, path)
+        return await self.store.run(lambda: tree_reads.existing_file(self.path, path).read_bytes())
 
     async def locate_file(self, path: str) -> Path:
         """Return where a file is on disk, with links followed.

@@ -34,21 +34,6 @@ def existing_directory(tree: Path, path: str) -> Path:
     return require_directory(resolve(tree, path), path)
 
 
-def exists(tree: Path, path: str) -> bool:
-    """Return whether a path exists, with links followed."""
-    return resolve(tree, path).exists()
-
-
-def is_file(tree: Path, path: str) -> bool:
-    """Return whether a path is a regular file, with links followed."""
-    return resolve(tree, path).is_file()
-
-
-def read(tree: Path, path: str) -> bytes:
-    """Return the content of a regular file."""
-    return existing_file(tree, path).read_bytes()
-
-
 def entries(tree: Path) -> list[str]:
     """List the names in the top directory, directories with a `/` at the end."""
     names = sorted(os.listdir(tree), key=os.fsencode)  # noqa: PTH208 - names, not paths
