@@ -23,11 +23,11 @@ from pipeline.registry.failures import service_error
 from pipeline.rules.errors import PipelineError, UsageError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.job_summary import render_summary
-from pipeline.rules.options import SHARED, RunRequest, VerifyOptions
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform, parse_platform
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks
+from pipeline.rules.shared_options import SHARED, RunRequest, VerifyOptions
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.rules.text import cause
 from pipeline.run import RegistryAccess, publish_run, published_digest

@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 import typer
 
 from ci.cli.console import error_console
+from ci.cli.extra_options import DebugOptions
 from ci.cli.lifecycle import run_command
-from ci.cli.options import DebugOptions
-from pipeline.rules.options import Option, environment_variable, options_of
+from pipeline.rules.shared_options import Option, environment_variable, options_of
 
 Options = TypeVar("Options", bound=DebugOptions)
 Command = Callable[[Options], Awaitable[None]]

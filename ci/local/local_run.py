@@ -21,10 +21,10 @@ from pipeline.registry.credentials import Credentials
 from pipeline.rules.checkout import Checkout
 from pipeline.rules.errors import CheckoutError, UsageError
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.options import DEFAULT_REGISTRY, RunRequest
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
+from pipeline.rules.shared_options import DEFAULT_REGISTRY, RunRequest
 from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, publish_run, published_digest
 

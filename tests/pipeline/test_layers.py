@@ -18,11 +18,12 @@ LAYERS = (
     ("registry.authentication",),
     ("registry.failures", "registry.credentials", "registry.retry"),
     ("progress", "rules.planning", "rules.job_summary"),
-    ("rules.labels", "rules.options", "rules.report"),
+    ("rules.labels", "rules.shared_options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
     ("registry.manifests", "rules.runtime_checks"),
     ("rules.image_name", "rules.platforms", "rules.refs"),
     ("rules.errors", "rules.text", "rules.github_origin", "rules.http_statuses", "concurrency"),
+    ("rules.exit_codes",),
 )
 # Where a module of one layer needs its neighbour.
 WITHIN_A_LAYER = {("engine.verification", "engine.builder")}

@@ -27,10 +27,10 @@ from pipeline.rules.errors import (
     UsageError,
     WriteOnceError,
 )
-from pipeline.rules.options import RunRequest
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform
 from pipeline.rules.report import TagOutcome
+from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.run import RegistryAccess, publish_run, published_digest
 from tests.access_log import Request

@@ -13,7 +13,7 @@ from ci.dockerfile.stages import read_stages
 from ci.engine.errors import ExecFailedError, QueryFailedError
 from ci.engine.resolvers.platforms import read_platform, require_host
 from ci.engine.session.descriptions import Description
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session, Step
 from ci.engine.store.buildah import COMMAND_SECONDS, DATE, essence

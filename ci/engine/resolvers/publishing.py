@@ -13,7 +13,7 @@ from anyio import to_thread
 from ci.engine.errors import NotServedError, QueryFailedError
 from ci.engine.resolvers.host import HostService
 from ci.engine.session.descriptions import Description
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session
 from ci.engine.store.buildah import TRANSFER_SECONDS, essence

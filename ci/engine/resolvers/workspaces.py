@@ -10,7 +10,7 @@ from anyio import to_thread
 
 from ci.engine.errors import QueryFailedError
 from ci.engine.resolvers.files import FileState
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.rooted_paths import resolve_below
 from ci.engine.store.snapshots import Snapshot

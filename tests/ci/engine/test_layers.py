@@ -21,7 +21,7 @@ LAYERS = (
     ("resolvers.files",),
     ("resolvers.platforms",),
     ("session.session",),
-    ("session.descriptions", "session.resolver_table", "session.secrets", "session.single_flight"),
+    ("session.descriptions", "session.resolver_registration", "session.secrets", "session.single_flight"),
     ("store.cleanup", "store.command_execution", "store.oci_images"),
     ("store.isolation", "store.containers", "store.registry_access", "store.git_repository"),
     ("store.buildah", "store.buildah_dockerfiles", "store.git_tree", "store.snapshots"),

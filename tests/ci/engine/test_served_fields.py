@@ -10,7 +10,7 @@ import pytest
 from graphql import GraphQLObjectType, build_schema
 
 from ci.engine.protocol.schema import SCHEMA
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 
 ROOT = Path(__file__).parents[3]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ci.local.git_checkout import HostCheckout, read_host_checkout
-from pipeline.rules.errors import CheckoutError, ExitCode
+from pipeline.rules.errors import CheckoutError
+from pipeline.rules.exit_codes import ExitCode
 from tests.ci.repositories import Repository, new_repository
 
 COMMITTED = datetime(2025, 11, 3, 13, 30, 5, tzinfo=UTC)

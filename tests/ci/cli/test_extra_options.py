@@ -11,13 +11,13 @@ import typer.main
 
 from ci.cli.app import app
 from ci.cli.build_commands import BuildAndPushCommand
-from ci.cli.options import run_settings
+from ci.cli.extra_options import run_settings
 from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import Run, RunSettings
 from ci.system.secret_source import SecretKind, SecretSource
 from pipeline.rules.errors import UsageError
-from pipeline.rules.options import SHARED, VerifyOptions, options_of
 from pipeline.rules.platforms import Platform
+from pipeline.rules.shared_options import SHARED, VerifyOptions, options_of
 from tests.ci.cli.command import InProcess
 from tests.pipeline.interface import registered
 
