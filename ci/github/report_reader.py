@@ -6,7 +6,6 @@ every name is validated first.
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -15,14 +14,14 @@ from pydantic import ValidationError
 from ci.github.markdown import WEB_URL
 from pipeline.rules.errors import PipelineError, UsageError
 from pipeline.rules.image_name import DIGEST, TAG, image_name
-from pipeline.rules.refs import parse_commit, parse_ref, parse_version
+from pipeline.rules.platforms import find_platform
+from pipeline.rules.refs import parse_commit, parse_ref, parse_version, short_sha
 from pipeline.rules.report import BuildReport
 from pipeline.rules.text import quoted
 
 DEFAULT_REPORT = Path("build-report.json")
 STANDARD_INPUT = Path("-")
 _LARGEST = 8 * 1024 * 1024
-_PLATFORM = re.compile(r"[a-z0-9]+(?:/[a-z0-9._]+){1,2}")
 
 
 def read_report(path: Path) -> BuildReport:
@@ -70,10 +69,10 @@ def _check(report: BuildReport, where: str) -> None:
         "tags": bool(report.tags) and all(TAG.fullmatch(tag.name) is not None for tag in report.tags),
         "tags' references": all(tag.reference == image.tagged(tag.name) for tag in report.tags),
         "primary": report.primary in {tag.reference for tag in report.tags},
-        "commit": commit == report.commit.sha and report.commit.short_sha == commit[:7],
+        "commit": commit == report.commit.sha and report.commit.short_sha == short_sha(commit),
         "commit.url": report.commit.url is None or WEB_URL.fullmatch(report.commit.url) is not None,
         "version": report.version is None or parse_version(report.version) is not None,
-        "platform": _PLATFORM.fullmatch(report.platform) is not None,
+        "platform": find_platform(report.platform) is not None,
     }
     wrong = [field for field, holds in expectations.items() if not holds]
     if wrong:

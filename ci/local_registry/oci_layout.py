@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.rules.image_name import digest_of
+from pipeline.rules.media_types import CONFIG, INDEX, LAYER, MANIFEST
 from pipeline.rules.platforms import host_platform
 
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-_INDEX = "application/vnd.oci.image.index.v1+json"
-_CONFIG = "application/vnd.oci.image.config.v1+json"
-_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -30,7 +28,7 @@ def write_layout(layout: Path, root_filesystem: Path, *, created: int, made_by: 
     blobs.mkdir(parents=True)
     with root_filesystem.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    layer = {"digest": f"sha256:{digest}", "mediaType": _LAYER, "size": root_filesystem.stat().st_size}
+    layer = {"digest": f"sha256:{digest}", "mediaType": LAYER, "size": root_filesystem.stat().st_size}
     root_filesystem.rename(blobs / digest)
     date = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     config = {
@@ -42,12 +40,12 @@ def write_layout(layout: Path, root_filesystem: Path, *, created: int, made_by: 
         "rootfs": {"diff_ids": [layer["digest"]], "type": "layers"},
     }
     manifest = {
-        "config": _write_blob(blobs, _CONFIG, config),
+        "config": _write_blob(blobs, CONFIG, config),
         "layers": [layer],
-        "mediaType": _MANIFEST,
+        "mediaType": MANIFEST,
         "schemaVersion": 2,
     }
-    index = {"manifests": [_write_blob(blobs, _MANIFEST, manifest)], "mediaType": _INDEX, "schemaVersion": 2}
+    index = {"manifests": [_write_blob(blobs, MANIFEST, manifest)], "mediaType": INDEX, "schemaVersion": 2}
     (layout / "index.json").write_bytes(_json(index))
     (layout / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
 
@@ -55,9 +53,9 @@ def write_layout(layout: Path, root_filesystem: Path, *, created: int, made_by: 
 def _write_blob(blobs: Path, media_type: str, content: dict[str, Any]) -> dict[str, Any]:
     """Write a JSON object as a blob and return its descriptor."""
     data = _json(content)
-    digest = hashlib.sha256(data).hexdigest()
-    (blobs / digest).write_bytes(data)
-    return {"digest": f"sha256:{digest}", "mediaType": media_type, "size": len(data)}
+    digest = digest_of(data)
+    (blobs / digest.removeprefix("sha256:")).write_bytes(data)
+    return {"digest": digest, "mediaType": media_type, "size": len(data)}
 
 
 def _json(content: dict[str, Any]) -> bytes:

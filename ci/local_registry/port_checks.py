@@ -8,19 +8,29 @@ import ssl
 import anyio
 import httpx
 
-from ci.local_registry.settings import POLL_SECONDS
+from ci.system.processes import POLL_SECONDS
 from pipeline.rules.errors import RegistryError, UsageError
 
 _ANSWER_SECONDS = 2.0
 
 
-async def answers(port: int) -> bool:
-    """Return whether a registry answers on a loopback port, even if it requires credentials."""
+def loopback_client(port: int, *, timeout: float) -> httpx.AsyncClient:
+    """Return a client for the HTTP API of a registry on a loopback port, without proxies.
+
+    Args:
+        port: The port.
+        timeout: Seconds for one request.
+    """
     # An empty trust store: plain HTTP needs none, and loading the real one would cost more than the request.
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=_ANSWER_SECONDS) as client:
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=trust, trust_env=False, timeout=timeout)
+
+
+async def answers(port: int) -> bool:
+    """Return whether a registry answers on a loopback port, even if it requires credentials."""
+    async with loopback_client(port, timeout=_ANSWER_SECONDS) as client:
         try:
-            response = await client.get(f"http://127.0.0.1:{port}/v2/")
+            response = await client.get("/v2/")
         except httpx.HTTPError:
             return False
     known = {httpx.codes.OK, httpx.codes.UNAUTHORIZED}

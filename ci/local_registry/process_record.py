@@ -10,8 +10,8 @@ from typing import ClassVar
 import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ci.local_registry.settings import POLL_SECONDS
 from ci.system.process_identity import birth
+from ci.system.processes import POLL_SECONDS
 
 
 class ProcessRecord(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import ssl
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,16 +15,15 @@ from ci.dockerfile.base_images import BaseImage
 from ci.local_registry.debian import EPOCH, DebianBase, debian_base, make_root_filesystem
 from ci.local_registry.locks import exclusive_lock
 from ci.local_registry.oci_layout import write_layout
+from ci.local_registry.ports import loopback_client
 from ci.local_registry.settings import RegistrySettings
 from ci.system.processes import run_process
-from pipeline.registry.manifests import MANIFEST_TYPES
 from pipeline.rules.errors import EngineError, RegistryError
-from pipeline.rules.image_name import HUB
+from pipeline.rules.image_name import HUB, HUB_API
+from pipeline.rules.media_types import MANIFEST_TYPES
 from pipeline.rules.text import last_lines
 
-HUB_URL = "https://registry-1.docker.io"
-"""The registry of Docker Hub."""
-
+_HUB_URL = f"https://{HUB_API}"
 _HUB_SECONDS = 2.5
 _LOCK_SECONDS = 900.0
 _REQUEST_SECONDS = 60.0
@@ -37,7 +35,7 @@ async def seed(
     settings: RegistrySettings,
     *,
     notice: Callable[[str], None],
-    hub_url: str = HUB_URL,
+    hub_url: str = _HUB_URL,
 ) -> None:
     """Make every image of Docker Hub available, from there or from the local registry.
 
@@ -53,7 +51,7 @@ async def seed(
         EngineError: The Hub does not answer, and an image cannot be built locally.
         RegistryError: The local registry did not accept an image.
     """
-    async with _client(settings) as client:
+    async with loopback_client(settings.port, timeout=_REQUEST_SECONDS) as client:
         missing = [image for image in images if image.registry == HUB and not await _has(client, image)]
         if not missing or await hub_answers(hub_url):
             return
@@ -68,7 +66,7 @@ async def seed(
                     await _make(image, base, settings, notice)
 
 
-async def hub_answers(hub_url: str = HUB_URL) -> bool:
+async def hub_answers(hub_url: str = _HUB_URL) -> bool:
     """Return whether a registry answers within two and a half seconds."""
     with anyio.move_on_after(_HUB_SECONDS):
         async with httpx.AsyncClient(timeout=_HUB_SECONDS) as client:
@@ -78,15 +76,6 @@ async def hub_answers(hub_url: str = HUB_URL) -> bool:
                 return False
         return "docker-distribution-api-version" in response.headers
     return False
-
-
-def _client(settings: RegistrySettings) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{settings.port}",
-        timeout=_REQUEST_SECONDS,
-        trust_env=False,  # a proxy cannot reach the loopback address of this host
-        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-    )
 
 
 def _recipe(image: BaseImage, settings: RegistrySettings) -> DebianBase:

@@ -14,9 +14,9 @@ from anyio import to_thread
 from ci.local_registry.locks import exclusive_lock
 from ci.local_registry.port_checks import answers, refuse_taken_port, wait_until_free
 from ci.local_registry.process_record import ProcessRecord, end_process, read_record
-from ci.local_registry.settings import POLL_SECONDS, RegistrySettings, RegistryStatus
+from ci.local_registry.settings import RegistrySettings, RegistryStatus
 from ci.system.process_identity import birth
-from ci.system.processes import run_process
+from ci.system.processes import POLL_SECONDS, run_process
 from pipeline.rules.errors import EngineError, UsageError
 
 _PROGRAM = "docker-registry"

@@ -6,14 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ci.system.folders import registry_folder
-from pipeline.rules.errors import UsageError
-from pipeline.rules.image_name import HIGHEST_PORT
+from pipeline.rules.image_name import check_port
 
 DEFAULT_PORT = 5001
 """The local registry's default port, as in the Makefile."""
-
-POLL_SECONDS = 0.02
-"""Seconds between two checks of a port or process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +27,7 @@ class RegistrySettings:
     htpasswd: Path | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.port <= HIGHEST_PORT:
-            msg = f"Invalid port {self.port}: it must be between 1 and {HIGHEST_PORT}."
-            raise UsageError(msg)
+        check_port(self.port)
 
     @property
     def host(self) -> str:

@@ -18,8 +18,10 @@ from pipeline.concurrency import first_error
 LineSink = Callable[[str], None]
 """Called with each line of a child's output as it is written, without its newline."""
 
+POLL_SECONDS = 0.02
+"""Seconds between two checks of a process."""
+
 _GRACE_SECONDS = 5.0
-_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ async def stop_group(process: Process) -> None:
         while True:
             if not _group_runs(process.pid):
                 break
-            await anyio.sleep(_POLL_SECONDS)
+            await anyio.sleep(POLL_SECONDS)
     _signal_group(process.pid, signal.SIGKILL)
     await process.wait()
     await process.aclose()

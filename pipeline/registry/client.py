@@ -17,22 +17,21 @@ from pipeline.registry.authentication import Access, ChallengeAuth
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.failures import connection_error, raise_for, reason_of, service_error
 from pipeline.registry.manifests import (
-    MANIFEST_TYPES,
     ImageProperties,
     Manifest,
     digest_for_platform,
     digest_in,
-    digest_of,
     image_properties,
     json_object,
 )
 from pipeline.registry.retry import with_retries
 from pipeline.rules.errors import RegistryError
-from pipeline.rules.image_name import DIGEST, ImageName
+from pipeline.rules.image_name import DIGEST, HUB, HUB_API, ImageName, digest_of
+from pipeline.rules.media_types import MANIFEST, MANIFEST_TYPES
 from pipeline.rules.platforms import Platform
 from pipeline.rules.text import quoted
 
-_API_HOSTS = {"docker.io": "registry-1.docker.io"}
+_API_HOSTS = {HUB: HUB_API}
 """The API's host, for registries whose images are named after a different one."""
 _DIGEST_HEADER = "Docker-Content-Digest"
 _REQUEST_SECONDS = 60.0
@@ -96,7 +95,7 @@ class Registry:
         if digest != promised:
             msg = f"{what} has digest {digest}, but the registry reported {quoted(promised)}."
             raise RegistryError(msg, hint=_CHANGED_ON_THE_WAY)
-        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST_TYPES[0]
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST
         return Manifest(content=response.content, media_type=media_type, digest=digest)
 
     async def config(self, manifest: Manifest, platform: Platform) -> ImageProperties:

@@ -5,7 +5,6 @@ Pure. In a registry's answer, anything may be missing or of another type.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,14 +12,6 @@ from typing import Any
 
 from pipeline.rules.image_name import DIGEST
 from pipeline.rules.platforms import Platform
-
-MANIFEST_TYPES = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-"""The media types of what a tag may point to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +65,6 @@ def image_properties(content: bytes) -> ImageProperties:
         )
     except AttributeError as error:
         raise ValueError(error) from error
-
-
-def digest_of(content: bytes) -> str:
-    """Return the digest of a manifest's or blob's bytes."""
-    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def digest_in(descriptor: object) -> str | None:

@@ -6,6 +6,7 @@ is read as Docker reads it (github.com/distribution/reference, "normalized names
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from pipeline.rules.errors import ImageNameError, UsageError
 from pipeline.rules.text import quoted
 
 HUB = "docker.io"
-"""The registry of a reference that does not name one."""
+"""The registry of a reference that does not contain one: Docker Hub."""
+
+HUB_API = "registry-1.docker.io"
+"""The host of Docker Hub's HTTP API."""
 
 TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 """A tag, by the OCI distribution specification."""
@@ -36,7 +40,7 @@ _DEFAULT_TAG = "latest"
 _HUB_ALIAS = "index.docker.io"
 _HUB_NAMESPACE = "library"
 _LONGEST_REPOSITORY = 255
-HIGHEST_PORT = 65_535
+_HIGHEST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ def image_name(registry: str, owner: str, name: str) -> ImageName:
     Raises:
         ImageNameError: The registry, the owner or the name is not valid.
     """
-    if _REGISTRY.fullmatch(registry) is None or (_port(registry) or 0) > HIGHEST_PORT:
+    if _REGISTRY.fullmatch(registry) is None or (_port(registry) or 0) > _HIGHEST_PORT:
         msg = f"Invalid registry {quoted(registry)}: expected a host name with an optional port."
         raise ImageNameError(msg, hint="Give it without scheme and path, such as ghcr.io or localhost:5001.")
     if _READS_AS_REGISTRY.fullmatch(registry) is None:
@@ -165,6 +169,22 @@ def parse_digest(text: str) -> str:
         msg = f"{quoted(text)} is not a valid digest."
         raise UsageError(msg, hint="Give sha256: and 64 hex digits, as build-and-push prints it.")
     return text
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest of a manifest's or blob's bytes."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def check_port(port: int) -> None:
+    """Check a TCP port.
+
+    Raises:
+        UsageError: It is not valid.
+    """
+    if not 1 <= port <= _HIGHEST_PORT:
+        msg = f"Invalid port {port}: it must be between 1 and {_HIGHEST_PORT}."
+        raise UsageError(msg)
 
 
 def is_loopback(registry: str) -> bool:

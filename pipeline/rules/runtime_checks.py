@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.rules.errors import UsageError
-from pipeline.rules.image_name import HIGHEST_PORT
+from pipeline.rules.image_name import check_port
 from pipeline.rules.text import quoted
 
 
@@ -41,9 +41,7 @@ class RuntimeChecks:
         if not self.path.startswith("/"):
             msg = f"Invalid path {quoted(self.path)}: it must begin with a slash."
             raise UsageError(msg)
-        if not 1 <= self.port <= HIGHEST_PORT:
-            msg = f"Invalid port {self.port}: it must be between 1 and {HIGHEST_PORT}."
-            raise UsageError(msg)
+        check_port(self.port)
 
 
 class VerifiedImage(BaseModel):

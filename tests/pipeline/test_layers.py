@@ -22,7 +22,7 @@ LAYERS = (
     ("rules.tagging", "rules.checkout"),
     ("registry.manifests", "rules.runtime_checks"),
     ("rules.image_name", "rules.platforms", "rules.refs"),
-    ("rules.errors", "rules.text", "rules.github_origin", "rules.http_statuses", "concurrency"),
+    ("rules.errors", "rules.text", "rules.github_origin", "rules.http_statuses", "rules.media_types", "concurrency"),
     ("rules.exit_codes",),
 )
 # Where a module of one layer needs its neighbour.

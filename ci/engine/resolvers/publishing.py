@@ -18,9 +18,9 @@ from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session
 from ci.engine.store.buildah import TRANSFER_SECONDS, essence
 from ci.engine.store.containers import ContainerState
+from ci.engine.store.docker_config import read_docker_config, registry_key
 from ci.engine.store.oci_images import OciImage, StoredImage, container_of, stored_image, write_image, write_index
 from ci.engine.store.registry_access import Logins, by_digest, credentials_file, image_reference, plain_registries
-from ci.system.docker_config import read_docker_config, registry_key
 from pipeline.rules.image_name import Reference
 from pipeline.rules.platforms import Platform
 

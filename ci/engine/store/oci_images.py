@@ -18,12 +18,10 @@ from ci.engine.store.buildah import TRANSFER_SECONDS, Buildah
 from ci.engine.store.buildah_dockerfiles import unsalted
 from ci.engine.store.containers import ContainerState, RunConfig
 from ci.engine.store.session_folders import SessionFolders
+from pipeline.rules.image_name import digest_of
+from pipeline.rules.media_types import CONFIG, GZIP_LAYER, INDEX, MANIFEST
 from pipeline.rules.platforms import Platform
 
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-_INDEX = "application/vnd.oci.image.index.v1+json"
-_CONFIG = "application/vnd.oci.image.config.v1+json"
-_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _CREATED = "org.opencontainers.image.created"
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _EPOCH = "2001-09-09T01:46:40Z"
@@ -84,17 +82,17 @@ def write_image(folders: SessionFolders, state: ContainerState, stored: StoredIm
     config = _json(_config(state, stored.content))
     manifest = {
         "schemaVersion": 2,
-        "mediaType": _MANIFEST,
-        "config": {"mediaType": _CONFIG, "digest": _digest(config), "size": len(config)},
+        "mediaType": MANIFEST,
+        "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
         "layers": list(stored.layers),
     }
     if state.annotations:
         manifest["annotations"] = dict(sorted(state.annotations.items()))
     written = _json(manifest)
-    layout = folders.own / "images" / _digest(written).removeprefix("sha256:")
+    layout = folders.own / "images" / digest_of(written).removeprefix("sha256:")
     if not (layout / "index.json").exists():
         _write_layout(layout, folders.shared / "blobs", manifest, written, config)
-    return OciImage(layout, _digest(written))
+    return OciImage(layout, digest_of(written))
 
 
 def write_index(folders: SessionFolders, images: Mapping[Platform, OciImage]) -> OciImage:
@@ -108,16 +106,16 @@ def write_index(folders: SessionFolders, images: Mapping[Platform, OciImage]) ->
     for platform, image in images.items():
         (descriptor,) = json.loads((image.layout / "index.json").read_text(encoding="utf-8"))["manifests"]
         manifests.append({**descriptor, "platform": _platform_fields(platform)})
-    index = _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": manifests})
-    layout = folders.own / "images" / _digest(index).removeprefix("sha256:")
+    index = _json({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
+    layout = folders.own / "images" / digest_of(index).removeprefix("sha256:")
     if not (layout / "index.json").exists():
         own = layout / "blobs" / "sha256"
         own.mkdir(parents=True, exist_ok=True)
         for blob in {path for image in images.values() for path in (image.layout / "blobs" / "sha256").iterdir()}:
             if not (own / blob.name).exists():
                 (own / blob.name).hardlink_to(blob)
-        _finish_layout(layout, _INDEX, index)
-    return OciImage(layout, _digest(index))
+        _finish_layout(layout, INDEX, index)
+    return OciImage(layout, digest_of(index))
 
 
 def _config(state: ContainerState, base: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +178,7 @@ def _known_layer(shared: Path, diff_id: str) -> dict[str, Any] | None:
 
 
 def _keep_layer(shared: Path, diff_id: str, blob: Path, draft: Path) -> dict[str, Any]:
-    layer = {"mediaType": _LAYER, "digest": f"sha256:{blob.name}", "size": blob.stat().st_size}
+    layer = {"mediaType": GZIP_LAYER, "digest": f"sha256:{blob.name}", "size": blob.stat().st_size}
     target = shared / "blobs" / "sha256" / blob.name
     target.parent.mkdir(parents=True, exist_ok=True)
     blob.replace(target)
@@ -203,15 +201,15 @@ def _write_layout(layout: Path, blobs: Path, manifest: Mapping[str, Any], conten
         if not target.exists():
             target.hardlink_to(blobs / "sha256" / _hex(layer))
     (own / hashlib.sha256(config).hexdigest()).write_bytes(config)
-    _finish_layout(layout, _MANIFEST, content)
+    _finish_layout(layout, MANIFEST, content)
 
 
 def _finish_layout(layout: Path, media_type: str, content: bytes) -> None:
     """Write a layout's manifest or index, and the files that refer to it."""
     (layout / "blobs" / "sha256" / hashlib.sha256(content).hexdigest()).write_bytes(content)
     (layout / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
-    descriptor = {"mediaType": media_type, "digest": _digest(content), "size": len(content)}
-    (layout / "index.json").write_bytes(_json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": [descriptor]}))
+    descriptor = {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
+    (layout / "index.json").write_bytes(_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor]}))
 
 
 def _hex(descriptor: Mapping[str, Any]) -> str:
@@ -220,7 +218,3 @@ def _hex(descriptor: Mapping[str, Any]) -> str:
 
 def _json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -28,12 +28,12 @@ LAYERS = (
     ("store.overlay", "store.session_folders", "store.tree_reads", "store.git_commands"),
     ("store.storage", "store.trees", "store.rooted_paths"),
     ("store.tree_filter",),
-    ("store.patterns",),
+    ("store.patterns", "store.docker_config"),
     ("errors", "events"),
 )
 
 # Leaves of the product that the engine shares; its errors are not among them.
-SHARED = {"pipeline.rules.image_name", "pipeline.rules.platforms"}
+SHARED = {"pipeline.rules.image_name", "pipeline.rules.media_types", "pipeline.rules.platforms"}
 ROOMS_BELOW = ("ci.system.", "ci.dockerfile.")
 
 MODULES = sorted(

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ci.system.processes import run_process
+from pipeline.rules.image_name import HUB, HUB_API
 
-HUB = "docker.io"
-_HUB_KEYS = frozenset({"https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io"})
 _HUB_SERVER = "https://index.docker.io/v1/"
+_HUB_KEYS = frozenset({_HUB_SERVER, "index.docker.io", HUB_API})
 _HELPER_SECONDS = 30.0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.system.docker_config import DockerConfig, auth_entry, read_docker_config, registry_key
+from ci.engine.store.docker_config import DockerConfig, auth_entry, read_docker_config, registry_key
 from tests.ci.programs import Programs
 
 
