@@ -45,7 +45,7 @@ async def from_(
     name = image_reference(address)
     reached = await _reached(session, name, registry_service)
     logins = _moved(state.logins, name, reached)
-    config = await read_docker_config([reached.registry])
+    config = await read_docker_config([] if reached.registry in logins else [reached.registry])
     storage = session.buildah.storage
     async with session.step(f"pull {name}"):
         with credentials_file(session.folders, logins, config) as auth:
@@ -116,7 +116,7 @@ async def _image(session: Session, state: ContainerState) -> OciImage:
 
 async def _push(session: Session, image: OciImage, name: Reference, logins: Logins) -> None:
     buildah = session.buildah
-    config = await read_docker_config([name.registry])
+    config = await read_docker_config([] if name.registry in logins else [name.registry])
     with credentials_file(session.folders, logins, config) as auth, session.folders.scratch() as folder:
         done = await buildah.call(
             "copy", "--all", "--quiet", "--policy", buildah.storage.policy, "--preserve-digests",
