@@ -19,11 +19,11 @@ from ci.engine.session.session import Session, Step
 from ci.engine.store.buildah import COMMAND_SECONDS, DATE, essence
 from ci.engine.store.buildah_dockerfiles import check_dockerfile, command_of_step, foreign_run, salted
 from ci.engine.store.containers import ContainerState
-from ci.engine.store.docker_config import read_docker_config
 from ci.engine.store.oci_images import container_of
 from ci.engine.store.patterns import read_ignore_file
 from ci.engine.store.registry_access import credentials_file, plain_registries
 from ci.engine.store.snapshots import Snapshot
+from ci.system.docker_config import read_docker_config
 from ci.system.locks import shared_lock
 from pipeline.rules.platforms import Platform, host_platform
 

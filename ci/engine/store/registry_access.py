@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ci.engine.errors import QueryFailedError
-from ci.engine.store.docker_config import DockerConfig, auth_entry
 from ci.engine.store.session_folders import SessionFolders
+from ci.system.docker_config import DockerConfig, auth_entry
 from pipeline.rules.image_name import Reference, is_loopback, parse_reference
 
 Logins = Mapping[str, tuple[str, str]]

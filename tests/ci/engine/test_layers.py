@@ -28,7 +28,7 @@ LAYERS = (
     ("store.overlay", "store.session_folders", "store.tree_reads", "store.git_commands"),
     ("store.storage", "store.trees", "store.rooted_paths"),
     ("store.tree_filter",),
-    ("store.patterns", "store.docker_config"),
+    ("store.patterns",),
     ("errors", "events"),
 )
 
