@@ -1,11 +1,13 @@
-"""Reads what git knows from a `dagger.GitRepository`."""
+"""Reads what git knows of the caller's repository, from a `dagger.Workspace`."""
 
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 import zlib
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
@@ -20,35 +22,46 @@ from pipeline.concurrency import each
 from pipeline.rules.checkout import Checkout, Commit, commit_time
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import TAGS, CommitSha, parse_commit, parse_version
+from pipeline.rules.source_path import TOP, is_below
 from pipeline.rules.text import cause, quoted
 
 _DETACHED = "HEAD"
+_GIT = ".git"
 _CONFIG_PATH = ".git/config"
+_RULES = (".gitignore", ".gitattributes")
+_GLOB = re.compile(r"[*?\[\]\\]")
 
 
-async def read_checkout(
-    repository: dagger.GitRepository, git_config: dagger.Directory, requested: str | None = None
-) -> Checkout:
+class RepositoryFiles(Protocol):
+    """The files of the repository; the part of `dagger.Workspace` that is used."""
+
+    def directory(
+        self, path: str, *, exclude: list[str] | None = None, include: list[str] | None = None
+    ) -> dagger.Directory:
+        """Return a directory; paths that start with `/` start at the repository's top."""
+
+
+async def read_checkout(files: RepositoryFiles, source: str, requested: str | None = None) -> Checkout:
     """Read what is checked out.
 
     Args:
-        repository: The repository, local or remote.
-        git_config: The top directory of the checkout with at most `.git/config` in it; a worktree has none.
+        files: The files of the caller's repository.
+        source: The directory to build: its path from the repository's top.
         requested: The ref that the caller requests, if any.
 
     Raises:
-        CheckoutError: There is no commit, or git failed.
+        CheckoutError: There is no repository or no commit, or git failed.
     """
+    top = files.directory("/", include=[_GIT])
+    repository = top.as_git()
     head = repository.head()
     try:
         sha = parse_commit(await head.commit())
         ref = await head.ref()
-        url = await repository.url()
-        # A remote repository has no working tree.
-        dirty = await _dirty_paths(repository) if url is None else ()
+        dirty = await _dirty_paths(files, source)
         tags = await _version_tags_at(repository, sha) if ref == _DETACHED else ()
         tagged = await _tagged_commit(repository, requested)
-        origin = await _origin(git_config) if url is None else url
+        origin = await _origin(top)
     except dagger.QueryError as error:
         msg = f"Git could not read what is checked out: {cause(error)}."
         raise CheckoutError(msg, hint="Run this in a git repository with at least one commit.") from error
@@ -62,12 +75,25 @@ async def read_checkout(
     )
 
 
-async def _dirty_paths(repository: dagger.GitRepository) -> tuple[str, ...]:
-    changes = repository.uncommitted()
+async def _dirty_paths(files: RepositoryFiles, source: str) -> tuple[str, ...]:
+    """Return the paths in the source that differ from HEAD.
+
+    Only the source and git's own files are read, so that git reports everything else as removed.
+    """
+    changes = files.directory("/", include=_with_git_rules(source)).as_git().uncommitted()
     if await changes.is_empty():
         return ()
     paths = {*await changes.modified_paths(), *await changes.added_paths(), *await changes.removed_paths()}
-    return tuple(sorted(paths))
+    return tuple(sorted(path for path in paths if is_below(path, source)))
+
+
+def _with_git_rules(source: str) -> list[str]:
+    """Return the patterns of the source, `.git`, and the files above the source that decide what git ignores."""
+    if source == TOP:
+        return []
+    parts = [_GLOB.sub(r"\\\g<0>", part) for part in source.split("/")]
+    above = ["/".join([*parts[:depth], rules]) for depth in range(len(parts)) for rules in _RULES]
+    return [_GIT, *above, "/".join(parts)]
 
 
 async def _version_tags_at(repository: dagger.GitRepository, sha: CommitSha) -> tuple[str, ...]:
@@ -91,11 +117,12 @@ async def _tagged_commit(repository: dagger.GitRepository, ref: str | None) -> C
     return parse_commit(await repository.tag(tag).commit())
 
 
-async def _origin(git_config: dagger.Directory) -> str | None:
-    # Not `exists`, which fails in a worktree, where .git is a file.
-    if _CONFIG_PATH not in await git_config.glob(_CONFIG_PATH):
+async def _origin(top: dagger.Directory) -> str | None:
+    """Return the URL of the remote `origin`; a worktree's is not known, as its `.git` is a file."""
+    # Not `exists`, which fails in a worktree.
+    if _CONFIG_PATH not in await top.glob(_CONFIG_PATH):
         return None
-    text = await git_config.file(_CONFIG_PATH).contents()
+    text = await top.file(_CONFIG_PATH).contents()
     try:
         value = ConfigFile.from_file(io.BytesIO(text.encode())).get((b"remote", b"origin"), b"url")
     except (KeyError, ValueError):

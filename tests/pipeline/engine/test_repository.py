@@ -12,6 +12,7 @@ from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import CommitSha, parse_commit
 from tests.conformance.conftest import base, dag
+from tests.pipeline.host_files import HostFiles
 from tests.registry_fixtures import shared_registry
 
 __all__ = ["base", "dag", "shared_registry"]
@@ -174,10 +175,8 @@ def test_the_objects_are_let_go(repository: Repository) -> None:
 class TestAnEngine:
     """What it says of a folder of this machine, as the module asks it."""
 
-    async def _read(self, dag: dagger.Client, folder: Path) -> Checkout:
-        repository = dag.host().directory(str(folder), no_cache=True).as_git()
-        git_config = dag.host().directory(str(folder), include=[".git/config"], no_cache=True)
-        return await read_checkout(repository, git_config)
+    async def _read(self, dag: dagger.Client, folder: Path, source: str = ".") -> Checkout:
+        return await read_checkout(HostFiles(dag, folder), source)
 
     async def test_a_branch_is_read_whole(self, dag: dagger.Client, repository: Repository) -> None:
         repository.git("remote", "add", "origin", "https://github.com/acme/links.git")
@@ -216,6 +215,21 @@ class TestAnEngine:
         (repository.folder / "ignored").write_text("")
         (repository.folder / "added").write_text("")
         assert (await self._read(dag, repository.folder)).dirty == ("added", "changed", "removed")
+
+    async def test_what_is_outside_of_the_source_does_not_count(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        files = {".gitignore": "*.log\n", "services/.gitignore": "*.tmp\n", "services/api/Dockerfile": "", "other": ""}
+        for name, content in files.items():
+            (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (repository.folder / name).write_text(content)
+        repository.git("add", ".")
+        repository.commit(b"First\n")
+        for name in ("note", "other", "services/note", "services/api/a.log", "services/api/a.tmp", "services/api2"):
+            (repository.folder / name).write_text("changed")
+        assert (await self._read(dag, repository.folder, "services/api")).dirty == ()
+        (repository.folder / "services/api/note").write_text("")
+        assert (await self._read(dag, repository.folder, "services/api")).dirty == ("services/api/note",)
 
     async def test_a_packed_history_is_read(self, dag: dagger.Client, repository: Repository) -> None:
         repository.commit(b"First\n")
