@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import tempfile
-import zlib
 from pathlib import Path
 from typing import Protocol
 
@@ -13,21 +12,19 @@ import anyio
 import anyio.to_thread
 import dagger
 from dulwich.config import ConfigFile
-from dulwich.errors import ChecksumMismatch, FileFormatException
-from dulwich.object_store import DiskObjectStore
-from dulwich.objects import Commit as CommitObject
-from dulwich.objects import ObjectID
 
 from pipeline.concurrency import each
-from pipeline.rules.checkout import Checkout, Commit, commit_time
+from pipeline.engine.git_objects import CommittedSource, is_committed, overlooked_paths, read_commit
+from pipeline.rules.checkout import Checkout
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import TAGS, CommitSha, parse_commit, parse_version
 from pipeline.rules.source_path import TOP, is_below
-from pipeline.rules.text import cause, quoted
+from pipeline.rules.text import cause
 
 _DETACHED = "HEAD"
 _GIT = ".git"
 _CONFIG_PATH = ".git/config"
+_INDEX = ".git/index"
 _RULES = (".gitignore", ".gitattributes")
 _GLOB = re.compile(r"[*?\[\]\\]")
 
@@ -58,15 +55,20 @@ async def read_checkout(files: RepositoryFiles, source: str, requested: str | No
     try:
         sha = parse_commit(await head.commit())
         ref = await head.ref()
-        dirty = await _dirty_paths(files, source)
         tags = await _version_tags_at(repository, sha) if ref == _DETACHED else ()
         tagged = await _tagged_commit(repository, requested)
         origin = await _origin(top)
     except dagger.QueryError as error:
         msg = f"Git could not read what is checked out: {cause(error)}."
         raise CheckoutError(msg, hint="Run this in a git repository with at least one commit.") from error
+    committed = await _read_commit(head, sha, source)
+    try:
+        dirty = await _dirty_paths(files, source, committed)
+    except dagger.QueryError as error:
+        msg = f"Git could not compare the working tree with its commit: {cause(error)}."
+        raise CheckoutError(msg) from error
     return Checkout(
-        head=await _read_commit(head, sha),
+        head=committed.commit,
         ref=None if ref == _DETACHED else ref,
         tags=tags,
         origin=origin,
@@ -75,25 +77,53 @@ async def read_checkout(files: RepositoryFiles, source: str, requested: str | No
     )
 
 
-async def _dirty_paths(files: RepositoryFiles, source: str) -> tuple[str, ...]:
+async def _dirty_paths(files: RepositoryFiles, source: str, committed: CommittedSource) -> tuple[str, ...]:
     """Return the paths in the source that differ from HEAD.
 
     Only the source and git's own files are read, so that git reports everything else as removed.
     """
-    changes = files.directory("/", include=_with_git_rules(source)).as_git().uncommitted()
-    if await changes.is_empty():
-        return ()
-    paths = {*await changes.modified_paths(), *await changes.added_paths(), *await changes.removed_paths()}
-    return tuple(sorted(path for path in paths if is_below(path, source)))
+    top = files.directory("/", include=_with_git_rules(source))
+    changes = top.as_git().uncommitted()
+    found: set[str] = set()
+    if not await changes.is_empty():
+        found = {*await changes.modified_paths(), *await changes.added_paths(), *await changes.removed_paths()}
+    for path in committed.submodules:
+        if not await top.glob(f"{_escaped(path)}/{_GIT}"):
+            found.add(path)
+    found.update(await _overlooked_paths(top, source, committed))
+    return tuple(sorted(path for path in found if is_below(path, source)))
+
+
+async def _overlooked_paths(top: dagger.Directory, source: str, committed: CommittedSource) -> list[str]:
+    """Return the paths that differ from HEAD where git was told to overlook that.
+
+    The index of a worktree is outside of it, and is not seen here.
+    """
+    if _INDEX not in await top.glob(_INDEX):
+        return []
+    with tempfile.TemporaryDirectory(prefix="backend-pipeline-") as folder:
+        index = Path(folder, "index")
+        await top.file(_INDEX).export(str(index))
+        paths = await anyio.to_thread.run_sync(overlooked_paths, index, source)
+        if not paths:
+            return []
+        tree = Path(folder, "tree")
+        await top.filter(include=[_escaped(path) for path in paths]).export(str(tree))
+        return [path for path in paths if not is_committed(tree / path, committed.files.get(path))]
 
 
 def _with_git_rules(source: str) -> list[str]:
     """Return the patterns of the source, `.git`, and the files above the source that decide what git ignores."""
     if source == TOP:
         return []
-    parts = [_GLOB.sub(r"\\\g<0>", part) for part in source.split("/")]
+    parts = _escaped(source).split("/")
     above = ["/".join([*parts[:depth], rules]) for depth in range(len(parts)) for rules in _RULES]
     return [_GIT, *above, "/".join(parts)]
+
+
+def _escaped(path: str) -> str:
+    """Return the pattern that only this path matches."""
+    return _GLOB.sub(r"\\\g<0>", path)
 
 
 async def _version_tags_at(repository: dagger.GitRepository, sha: CommitSha) -> tuple[str, ...]:
@@ -130,42 +160,13 @@ async def _origin(top: dagger.Directory) -> str | None:
     return value.decode(errors="replace")
 
 
-async def _read_commit(head: dagger.GitRef, sha: CommitSha) -> Commit:
-    """Read a commit's message and time from its object: the engine's API has neither."""
-    loose = f"objects/{sha[:2]}/{sha[2:]}"
-    objects = head.tree(depth=1).directory(".git").filter(include=[loose, "objects/pack/*"])
+async def _read_commit(head: dagger.GitRef, sha: CommitSha, source: str) -> CommittedSource:
+    """Read a commit from its objects: the engine's API has neither its message and time nor its trees."""
+    objects = head.tree(depth=1).directory(_GIT).filter(include=["objects"])
     with tempfile.TemporaryDirectory(prefix="backend-pipeline-") as folder:
         try:
             await objects.export(folder)
         except dagger.QueryError as error:
             msg = f"Git could not read commit {sha}: {cause(error)}."
             raise CheckoutError(msg) from error
-        return await anyio.to_thread.run_sync(_parse_commit_object, Path(folder) / "objects", sha)
-
-
-def _parse_commit_object(objects: Path, sha: CommitSha) -> Commit:
-    store = DiskObjectStore(str(objects))
-    try:
-        commit = store[ObjectID(sha.encode())]
-        if not isinstance(commit, CommitObject):
-            msg = f"{quoted(sha)} is not a commit."
-            raise CheckoutError(msg)
-        message = _decoded(commit.message, (commit.encoding or b"utf-8").decode("ascii", "replace"))
-        return Commit(sha=sha, message=message, time=commit_time(commit.commit_time))
-    except KeyError as error:
-        msg = f"The object of commit {quoted(sha)} is missing in the repository that the engine read."
-        raise CheckoutError(msg) from error
-    except (FileFormatException, ChecksumMismatch, zlib.error) as error:
-        msg = f"The object of commit {quoted(sha)} is damaged: {cause(error)}."
-        raise CheckoutError(msg, hint="Run `git fsck` for details.") from error
-    finally:
-        store.close()
-
-
-def _decoded(message: bytes, encoding: str) -> str:
-    """Decode a message in the commit's encoding, or as UTF-8 if Python does not support that."""
-    try:
-        text = message.decode(encoding, "replace")
-    except (LookupError, ValueError):
-        text = message.decode("utf-8", "replace")
-    return text.encode("utf-8", "replace").decode()  # some encodings can spell lone surrogates
+        return await anyio.to_thread.run_sync(read_commit, Path(folder) / "objects", sha, source)

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "pipeline"
 LAYERS = (
     ("module",),
     ("run", "engine.verification", "engine.builder", "engine.repository"),
-    ("publishing", "engine.failures"),
+    ("publishing", "engine.failures", "engine.git_objects"),
     ("registry.client",),
     ("registry.authentication",),
     ("registry.failures", "registry.credentials", "registry.retry"),
@@ -33,6 +33,7 @@ EFFECTS = {
     "engine.verification": {"dagger"},
     "engine.builder": {"dagger"},
     "engine.repository": {"dagger", "anyio", "dulwich"},
+    "engine.git_objects": {"dulwich"},
     "engine.failures": {"dagger"},
     "registry.client": {"httpx", "anyio"},
     "registry.failures": {"httpx"},
@@ -44,6 +45,7 @@ EFFECTS = {
 OUTWARD = {"os", "subprocess", "socket", "urllib", "http", "shutil", "tempfile", "asyncio", "pathlib", "ssl", "sys"}
 REACHING_OUT = {
     "engine.repository": {"tempfile", "pathlib"},
+    "engine.git_objects": {"os", "pathlib"},
     "engine.failures": {"http"},
     "registry.client": {"ssl"},
     "progress": {"sys"},
