@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ci.local.engine_choice import EngineChoice
-from ci.local.git_checkout import read_host_checkout
+from ci.local.git_checkout import HostCheckout, read_host_checkout
 from ci.local.host_engine import HostEngine, RunProgress
 from ci.local.registry_login import GITHUB_TOKEN, docker_credentials
 from ci.system.secret_source import SecretSource, SecretSourceError
@@ -26,10 +26,9 @@ from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
 from pipeline.rules.shared_options import DEFAULT_REGISTRY, RunRequest
+from pipeline.rules.source_path import missing_source
 from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, publish_run, published_digest
-
-_DEFAULT_SOURCE = "backend"
 
 
 def _current_directory() -> Path:
@@ -70,7 +69,7 @@ class RunSettings:
         """
         checkout: Checkout | None = None
         try:
-            checkout = (await read_host_checkout(self.folder, self.request.sha, self.request.ref)).checkout
+            checkout = (await self._read_checkout()).checkout
         except CheckoutError:
             if self.request.ref is None or self.request.sha is None:
                 raise
@@ -85,15 +84,19 @@ class RunSettings:
         Raises:
             UsageError: The source directory or the Dockerfile does not exist, or the request is not valid.
         """
-        host = await read_host_checkout(self.folder, self.request.sha, self.request.ref)
+        host = await self._read_checkout()
         plan = plan_run(self.request, host.checkout)
-        given, dockerfile = self.request.source, self.request.dockerfile
-        source = host.top / _DEFAULT_SOURCE if given is None else self.folder / given
+        dockerfile = self.request.dockerfile
+        source = host.top / self.request.source
+        if builds and not source.is_dir():
+            raise missing_source(self.request.source)
         if builds and not (source / dockerfile).is_file():
-            missing = f"Source directory {source} not found." if not source.is_dir() else None
-            msg = missing or f"Dockerfile {quoted(dockerfile)} not found in {source}."
+            msg = f"Dockerfile {quoted(dockerfile)} not found in directory {quoted(self.request.source)}."
             raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
         return Run(self, plan, source, await self._credentials(plan.image))
+
+    async def _read_checkout(self) -> HostCheckout:
+        return await read_host_checkout(self.folder, self.request.source, self.request.sha, self.request.ref)
 
     async def _credentials(self, image: ImageName) -> Credentials | None:
         token = self.token
@@ -191,6 +194,7 @@ class Run:
                 stack=stack,
                 choice=self.settings.engine,
                 source=self.source,
+                source_path=self.settings.request.source,
                 dockerfile=self.settings.request.dockerfile,
                 image=self.plan.image,
                 credentials=credentials,

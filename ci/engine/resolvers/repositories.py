@@ -39,12 +39,6 @@ async def tags(_session: Session, repository: LocalRepository) -> list[str]:
     return await repository.tags()
 
 
-@RESOLVERS.field("GitRepository.url")
-async def url(_session: Session, _repository: LocalRepository) -> str | None:
-    """Return None: a local checkout has no URL, even with an origin. A Dagger engine does the same."""
-    return None
-
-
 @RESOLVERS.field("GitRepository.uncommitted")
 async def uncommitted(_session: Session, repository: LocalRepository) -> Uncommitted:
     return await repository.uncommitted()

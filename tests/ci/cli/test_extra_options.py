@@ -150,7 +150,7 @@ def test_a_platform_is_requested(monkeypatch: pytest.MonkeyPatch, in_process: In
 
 
 # What only one of both has: the module reads the repository itself and takes a Dagger service.
-MODULE_ONLY = {"repo", "git-config", "registry-service"}
+MODULE_ONLY = {"registry-service"}
 
 
 async def test_the_command_line_and_the_module_describe_an_option_alike(monkeypatch: pytest.MonkeyPatch) -> None:
