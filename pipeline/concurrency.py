@@ -1,4 +1,4 @@
-"""Bounded concurrency, whose failures are ordinary errors and not exception groups."""
+"""Bounded concurrency that raises ordinary errors instead of exception groups."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def each(items: Iterable[T], action: Callable[[T], Awaitable[None]], *, at
         at_once: How many calls run at the same time.
 
     Raises:
-        Exception: The first error of an action; the others are cancelled. A group would hide its message in a module.
+        Exception: The first error of an action; the others are cancelled. In a module, a group would hide the message.
     """
     limiter = anyio.CapacityLimiter(at_once)
 

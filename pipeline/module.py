@@ -1,4 +1,4 @@
-"""The functions that `dagger call` offers. Thin: what they do is in `pipeline.run`, and the rules are below that.
+"""The functions that `dagger call` offers. They are thin: `pipeline.run` does the work.
 
 Annotations stay unquoted here (no `from __future__ import annotations`): the SDK reads them when the module loads.
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Literal, ParamSpec, TypeVar
 import dagger
 from dagger import Doc, check, dag, enum_type, field, function, object_type
 
-# Private, but the one class whose message the SDK shows without a traceback (facts, "Errors"); a test holds it.
+# Private, but the only class whose message the SDK shows without a traceback; a test checks that.
 from dagger.mod._exceptions import FunctionError
 from pydantic import SecretStr
 
@@ -60,11 +60,11 @@ def _module_function(
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
     """Make a method a function of the module.
 
-    Our errors reach the user as their message alone; anything else is a bug and keeps its traceback.
+    A `PipelineError` is shown as its message alone; any other error is a bug and keeps its traceback.
 
     Args:
-        cache: `never` for what reads or writes a registry, or results of up to a week ago would be returned;
-            `session` for what only reads the checkout.
+        cache: `never` for a function that reads or writes a registry, as cached results can be a week old;
+            `session` for a function that only reads the checkout.
     """
 
     def decorate(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
@@ -88,7 +88,7 @@ class Publication:
     image: Annotated[str, Doc("Image without tag or digest, such as ghcr.io/linkradar/lr-backend")] = field()
     tags: Annotated[list[str], Doc("Names of the tags, in the order of writing")] = field()
     references: Annotated[list[str], Doc("Full references by tag, as for docker pull")] = field()
-    # Fields, as each function that is chained starts Python anew (3 s).
+    # Fields, because each chained function would start Python again (3 s).
     report: Annotated[dagger.File, Doc("Report of the run as JSON; write it with -o build-report.json")] = field()
     summary: Annotated[str, Doc("Report of the run as Markdown, for a job summary")] = field()
 
@@ -156,7 +156,7 @@ class BackendPipeline:
         """Do what build-and-push does, and return all of its results: chain digest, tags, report or summary."""
         plan = await self._plan(ref, sha, latest, allow_dirty=allow_dirty)
         report = await self._publish(plan, username, token, registry_service)
-        return Publication(  # type: ignore[call-arg] # object_type makes it a dataclass behind mypy's back
+        return Publication(  # type: ignore[call-arg] # mypy does not know that object_type makes it a dataclass
             digest=report.digest,
             image=report.image,
             tags=[tag.name for tag in report.tags],

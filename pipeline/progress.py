@@ -1,4 +1,4 @@
-"""What a run reports while it goes on, and how long its steps took."""
+"""Progress messages of a run, and the durations of its steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.rules.report import StepReport
 
 
 class Progress(Protocol):
-    """Shows what happens."""
+    """Shows the progress of a run."""
 
     def started(self, step: str) -> None:
         """Show that a step has started."""

@@ -35,10 +35,10 @@ class ImageBuilder(Protocol):
         """Return a digest of the source as it is."""
 
     async def default_platform(self) -> Platform:
-        """Return the platform that is built for if the plan does not request one."""
+        """Return the platform to build for if the plan does not request one."""
 
     async def build(self, plan: RunPlan) -> None:
-        """Build the image, so that uploading it is all that is left."""
+        """Build the image completely, but do not upload it."""
 
     async def upload(self, plan: RunPlan, reference: str) -> str:
         """Upload the image under a reference by tag and return its manifest's digest.
@@ -55,7 +55,7 @@ class Published:
     Attributes:
         digest: The manifest's digest.
         tags: What was done with each tag, in the order of the plan.
-        built: False if the image was in the registry already.
+        built: False if the image was already in the registry.
         platform: The image's platform.
     """
 
@@ -71,13 +71,13 @@ async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, step
     Args:
         plan: What to publish, and where.
         registry: The HTTP API of the image's repository.
-        builder: Builds and uploads; not used if the commit's image is in the registry already.
+        builder: Builds and uploads; not used if the commit's image is already in the registry.
         steps: Times the steps.
 
     Raises:
         CollisionError: The commit's tag points to an image of another commit, or of this one for another platform.
         SourceMismatchError: The image must be built, and a different commit is checked out.
-        WriteOnceError: The version's tag points to another image already.
+        WriteOnceError: The version's tag already points to another image.
         AuthError: The registry denied access, or requires credentials.
         RegistryError: The registry failed, or the tags do not point to one digest in the end.
         BuildError: The image could not be built.
@@ -92,13 +92,13 @@ async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, step
         plan.check_buildable()
         with steps.step("build the image"):
             await builder.build(plan)
-        manifest = await run.image_of_tag(plan.tags.primary.name)  # another run may have published it meanwhile
+        manifest = await run.image_of_tag(plan.tags.primary.name)  # another run may have published it since
     if manifest is None:
         with steps.step("upload the image"):
             manifest = await run.uploaded(builder)
         built = True
     else:
-        steps.progress.notice(f"The image of commit {plan.commit.short_sha} is in the registry already.")
+        steps.progress.notice(f"The image of commit {plan.commit.short_sha} is already in the registry.")
     with steps.step("write the tags"):
         await run.write_tags(manifest)
         await run.check_digests(manifest.digest)
@@ -144,7 +144,7 @@ class _Publication:
             return manifest
         reference = self.registry.image.tagged(name)
         if revision is None:
-            msg = f"{reference} exists, but its commit is not known: it has no label {REVISION}."
+            msg = f"{reference} exists, but its commit is unknown: it has no label {REVISION}."
             hint = "If it was pushed by hand, delete that tag in the registry and run this again."
             raise CollisionError(msg, hint=hint)
         msg = f"{reference} is the image of commit {quoted(revision)}, not of {self.plan.commit.sha}."
@@ -231,10 +231,10 @@ class _Publication:
         if wrong:
             listed = ", ".join(f"{self.registry.image.tagged(name)} points to {wrong[name]}" for name in sorted(wrong))
             msg = f"Not all tags point to {digest}: {listed}."
-            raise RegistryError(msg, hint="Another run may have moved them meanwhile; run this again.")
+            raise RegistryError(msg, hint="Another run may have moved them; run this again.")
 
     def _taken(self, tag: str, digest: str) -> WriteOnceError:
-        msg = f"{self.registry.image.tagged(tag)} points to {digest} already, and this tag is written only once."
+        msg = f"{self.registry.image.tagged(tag)} already points to {digest}, and this tag is written only once."
         return WriteOnceError(msg, hint="Release the change under a new version, or from a new commit.")
 
     def _reported(

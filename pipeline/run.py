@@ -29,11 +29,11 @@ class RegistryAccess:
 
 
 async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAccess, progress: Progress) -> BuildReport:
-    """Do a whole run: check the plan, build, publish, report.
+    """Do a whole run: check the plan, build, publish and report.
 
     Args:
         plan: What to publish, and where.
-        builder: Builds and uploads; not used if the image is in the registry already.
+        builder: Builds and uploads; not used if the image is already in the registry.
         access: How to reach the registry.
         progress: Shows what happens.
 

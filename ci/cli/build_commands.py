@@ -71,10 +71,10 @@ def register(app: typer.Typer) -> None:
 
 async def plan(options: PlanCommand) -> None:
     """Show what would be built and how it would be tagged, without credentials, an engine or network access."""
-    settled = await run_settings(options).plan()
-    for notice in settled.notices:
+    planned = await run_settings(options).plan()
+    for notice in planned.notices:
         print_verbatim(error_console(), notice)
-    report = settled.report()
+    report = planned.report()
     print_answer(report.model_dump_json(indent=2) if options.json else plan_text(report))
 
 
@@ -91,7 +91,7 @@ async def build(options: BuildCommand) -> None:
 async def build_and_push(options: BuildAndPushCommand) -> None:
     """Build the image, publish it under all its tags, and print its digest.
 
-    A commit is built once: if its image is in the registry already, only tags are written.
+    A commit is built once: if its image is already in the registry, only tags are written.
     """
     console = error_console()
     forget_report(options.report)

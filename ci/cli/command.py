@@ -17,7 +17,7 @@ from pipeline.rules.shared_options import Option, environment_variable, options_
 Options = TypeVar("Options", bound=DebugOptions)
 Command = Callable[[Options], Awaitable[None]]
 
-# Fallbacks that only the command line has.
+# Defaults that only the command line has.
 _FALLBACKS = {"token": "env:GITHUB_TOKEN for ghcr.io if it is set"}
 
 

@@ -19,7 +19,7 @@ _LONGEST_LINE = 100
 
 
 class _PipeTolerantConsole(Console):
-    """A console that falls silent when its reader goes away (`lr-ci build 2>&1 | head`), so that the run continues."""
+    """A console that stops printing when its reader goes away (`lr-ci build 2>&1 | head`), so the run continues."""
 
     def on_broken_pipe(self) -> None:
         """Discard all further output, where Rich would exit in the middle of the work."""

@@ -32,5 +32,5 @@ async def doctor(options: CommonOptions) -> None:
             if finding.remedy:
                 print_verbatim(console, (f"    {finding.remedy}", "dim"))
     if not report.ready:
-        msg = "No engine can build: there is no Dagger engine, and the embedded engine lacks what it requires."
+        msg = "No engine is available: no Dagger engine responds, and the embedded engine is incomplete."
         raise EngineError(msg, hint="`make setup` installs what the embedded engine requires.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +22,7 @@ from ci.github.run_context import ApiAccess, CommandFiles, RunContext, read_cont
 from ci.github.step_outputs import step_outputs
 from pipeline.rules.errors import UsageError
 from pipeline.rules.job_summary import render_summary
+from pipeline.rules.refs import SHORT_SHA_LENGTH
 from pipeline.rules.report import BuildReport
 
 app = typer.Typer(help="Report a run to GitHub: step outputs, job summary and deployment issues.")
@@ -96,7 +97,7 @@ async def post_issue(options: IssueCommand) -> None:
         return
     posted = await deferred.post_deployment(deployment, ApiAccess.read())
     print_verbatim(error_console(), f"{posted.outcome.capitalize()} #{posted.number}: {posted.title}")
-    print_answer(json.dumps(asdict(posted), indent=2) if options.json else posted.url)
+    print_answer(posted.model_dump_json(indent=2) if options.json else posted.url)
 
 
 def _preview(deployment: Deployment, options: IssueCommand) -> str:
@@ -109,7 +110,8 @@ def _preview(deployment: Deployment, options: IssueCommand) -> str:
 def _warn_about_commit(report: BuildReport, context: RunContext) -> None:
     here = context.variables.sha
     if here is not None and here != report.commit.sha:
-        text = f"The report is of commit {report.commit.short_sha}, but this run is for commit {here[:7]}."
+        this = here[:SHORT_SHA_LENGTH]
+        text = f"The report is for commit {report.commit.short_sha}, but this run is for commit {this}."
         print_verbatim(error_console(), text)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +51,7 @@ async def show(options: CommonOptions) -> None:
 
 def _print(found: RegistryStatus, options: CommonOptions) -> None:
     if options.json:
-        print_answer(json.dumps(asdict(found), indent=2))
+        print_answer(found.model_dump_json(indent=2))
         return
     contents = f"{found.repositories} repositories, {found.data_bytes / _MEBIBYTE:.0f} MiB"
     print_answer(f"{found.host} is running ({contents})" if found.running else f"not running ({contents})")

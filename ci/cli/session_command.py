@@ -24,7 +24,7 @@ def session(context: typer.Context) -> None:
     """Serve the embedded engine until standard input ends, for a Dagger SDK.
 
     Set _EXPERIMENTAL_DAGGER_CLI_BIN to the path of lr-ci, and the SDK starts this command. If the local registry is
-    running, base images of Docker Hub are pulled from there.
+    running, base images from Docker Hub are pulled from it.
     """
     ended_with = deferred.run_session(context.args, anyio.run(_mirrors))
     sys.stdout.flush()

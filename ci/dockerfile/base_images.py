@@ -1,4 +1,4 @@
-"""The images that a Dockerfile starts from, read from its text; no registry is asked.
+"""The images that a Dockerfile starts from, read from its text, without a registry.
 
 Pure. `ARG` before the first `FROM` is expanded as in https://docs.docker.com/reference/dockerfile/ ("Understand how
 ARG and FROM interact", "Environment replacement").
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ci.dockerfile.reader import read_instructions
+from ci.dockerfile.stages import SCRATCH, read_from
 from pipeline.rules.image_name import Reference, parse_reference
 from pipeline.rules.platforms import Platform, host_platform
 
 _FLAG = re.compile(r"^--([a-z-]+)=(\S+)\s*")
 _ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*))?\})")
-_NO_IMAGE = "scratch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,11 @@ def base_images(dockerfile_text: str, *, build_args: Mapping[str, str] | None = 
             case "ARG" if count == 0:
                 _declare(each.rest, scope, build_args or {})
             case "FROM":
-                name, platform, stage = _read_from(each.rest, scope)
+                line = read_from(each.rest)
+                name, platform = (_expand(_unquote(text), scope) for text in (line.base, line.platform))
                 _collect([] if name.lower() in stages else [(name, platform)], found)
                 count += 1
-                stages |= {str(count - 1), stage.lower()} - {""}
+                stages |= {str(count - 1), line.name.lower()} - {""}
             case "COPY" | "ADD" | "RUN":
                 _collect([(name, "") for name in _other_sources(each.rest) if name.lower() not in stages], found)
             case _:
@@ -75,7 +76,7 @@ def base_images(dockerfile_text: str, *, build_args: Mapping[str, str] | None = 
 def _collect(wanted: list[tuple[str, str]], found: dict[BaseImage, None]) -> None:
     for name, platform in wanted:
         image = parse_base_image(name, platform=platform)
-        if image is not None and name.lower() != _NO_IMAGE:
+        if image is not None and name.lower() != SCRATCH:
             found[image] = None
 
 
@@ -100,16 +101,6 @@ def _declare(rest: str, scope: dict[str, str], given: Mapping[str, str]) -> None
             scope[name] = given[name]
         elif default is not None:
             scope[name] = _expand(_unquote(default), scope)
-
-
-def _read_from(rest: str, scope: Mapping[str, str]) -> tuple[str, str, str]:
-    platform = ""
-    while (flag := _FLAG.match(rest)) is not None:
-        platform = _expand(_unquote(flag[2]), scope) if flag[1] == "platform" else platform
-        rest = rest[flag.end() :]
-    name, *alias = rest.split() or [""]
-    stage = alias[1] if len(alias) > 1 and alias[0].upper() == "AS" else ""
-    return _expand(_unquote(name), scope), platform, stage
 
 
 def _other_sources(rest: str) -> Iterator[str]:

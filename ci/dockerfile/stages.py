@@ -5,15 +5,33 @@ Pure. See https://docs.docker.com/build/building/multi-stage/.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ci.dockerfile.reader import Instruction
 
-_PLATFORM = "--platform="
+_PLATFORM = re.compile(r"--platform=(\S+)")
 _ON_HOST = frozenset({"$BUILDPLATFORM", "${BUILDPLATFORM}"})
-_SCRATCH = "scratch"
+
+SCRATCH = "scratch"
+"""The name of the empty image."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromLine:
+    """What follows FROM, with variables as they are written.
+
+    Attributes:
+        base: The image or stage that the stage starts from.
+        platform: The value of `--platform`, or empty.
+        name: The name of the stage, or empty.
+    """
+
+    base: str
+    platform: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +63,27 @@ def read_stages(instructions: Sequence[Instruction], target: str = "") -> list[S
     starts = [number for number, each in enumerate(instructions) if each.keyword == "FROM"]
     stages: list[Stage] = []
     for start, end in pairwise([*starts, len(instructions)]):
-        stages.append(_stage(instructions[start], stages, tuple(instructions[start + 1 : end])))
+        stages.append(_stage(read_from(instructions[start].rest), stages, tuple(instructions[start + 1 : end])))
         if target.lower() in stages[-1].names:
             break
     return stages
 
 
-def _stage(line: Instruction, earlier: Sequence[Stage], instructions: tuple[Instruction, ...]) -> Stage:
-    words = line.rest.split()
-    platforms = {word.removeprefix(_PLATFORM) for word in words if word.startswith(_PLATFORM)}
-    base, *alias = [word.lower() for word in words if not word.startswith("--")] or [""]
-    names = {str(len(earlier)), *(alias[1:2] if alias[:1] == ["as"] else [])}
+def read_from(rest: str) -> FromLine:
+    """Read what follows FROM."""
+    platform = _PLATFORM.search(rest)
+    base, *alias = [word for word in rest.split() if not word.startswith("--")] or [""]
+    named = len(alias) > 1 and alias[0].upper() == "AS"
+    return FromLine(base, "" if platform is None else platform[1], alias[1] if named else "")
+
+
+def _stage(line: FromLine, earlier: Sequence[Stage], instructions: tuple[Instruction, ...]) -> Stage:
+    base = line.base.lower()
     below = next((stage for stage in reversed(earlier) if base in stage.names), None)
     return Stage(
-        names=frozenset(names),
+        names=frozenset({str(len(earlier)), line.name.lower()} - {""}),
         base=base,
-        from_scratch=base == _SCRATCH if below is None else below.from_scratch,
-        on_host=bool(platforms & _ON_HOST) if platforms else below is not None and below.on_host,
+        from_scratch=base == SCRATCH if below is None else below.from_scratch,
+        on_host=line.platform in _ON_HOST if line.platform else below is not None and below.on_host,
         instructions=instructions,
     )

@@ -13,7 +13,7 @@ class EmbeddedEngineError(Exception):
 
     Args:
         message: What happened, in one line.
-        hint: What to do next; empty if the message says it already.
+        hint: What to do next; empty if the message is enough.
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:

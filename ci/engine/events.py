@@ -50,7 +50,7 @@ class OutputLine:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the user should know once in a session, such as the isolation in use."""
+    """Something that the user should know, reported once per session, such as the isolation in use."""
 
     text: str
 

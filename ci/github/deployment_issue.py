@@ -1,4 +1,4 @@
-"""The deployment issue, which asks a person to deploy an image: its title, labels, checklist and body.
+"""The deployment issue, which requests the deployment of an image: its title, labels, checklist and body.
 
 Pure. There is one issue for each digest and environment; a hidden comment in its body identifies it. Text that people
 add around our part, and the boxes that they tick, are kept when the issue is updated.

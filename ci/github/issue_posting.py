@@ -6,11 +6,11 @@ searches again after it opened an issue; the oldest issue is kept, and newer one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import anyio
+from pydantic import BaseModel, ConfigDict
 
 from ci.github.client import Issue, IssuesApi, issues_api
 from ci.github.deployment_issue import DEPLOYMENT_LABEL, Deployment
@@ -32,8 +32,7 @@ class IssueOutcome(StrEnum):
     """It was closed, and about a different version of the same digest."""
 
 
-@dataclass(frozen=True, slots=True)
-class PostedIssue:
+class PostedIssue(BaseModel):
     """A deployment's issue, after a run.
 
     Attributes:
@@ -42,6 +41,8 @@ class PostedIssue:
         title: Its title.
         outcome: What the run did with it.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     number: int
     url: str

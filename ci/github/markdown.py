@@ -12,7 +12,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 
-from pipeline.rules.job_summary import markdown_text
+from pipeline.rules.job_summary import character_references, markdown_text
 from pipeline.rules.text import without_terminal_codes
 
 WEB_URL = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/%-]*)?")
@@ -22,7 +22,6 @@ _PLAIN_CODE = re.compile(r"[A-Za-z0-9._:/@+=\[\]-]+")
 _REFERENCE = re.compile(r"[A-Za-z0-9._:/@\[\]-]+")
 _LINKS_OF_TERMINALS = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 _NOT_SHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _LONGEST_CODE = 300
 _SHORTEST_FENCE = 3
 
@@ -50,7 +49,7 @@ def code(text: str) -> Markdown:
     if _PLAIN_CODE.fullmatch(cut):
         return Markdown(f"`{cut}`")
     # A code span has no escapes; in an element, character references work and GitHub does not search for mentions.
-    return Markdown(f"<code>{_PUNCTUATION.sub(lambda match: f'&#{ord(match[0])};', cut)}</code>")
+    return Markdown(f"<code>{character_references(cut)}</code>")
 
 
 def link(text: str, target: str | None) -> Markdown:

@@ -16,7 +16,7 @@ from githubkit.retry import RetryOption
 from ci.github.failures import creates_an_issue, is_rate_limit
 from pipeline.rules.http_statuses import RETRIED
 
-_SHORTEST = timedelta(milliseconds=1)  # githubkit waits a minute if it is told to wait no time at all
+_SHORTEST = timedelta(milliseconds=1)  # githubkit waits a minute if the wait is zero
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ environment variables", the file in "Webhook events and payloads".
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -18,13 +17,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ci.github.markdown import WEB_URL
 from pipeline.rules.errors import UsageError
+from pipeline.rules.refs import TAGS
+from pipeline.rules.text import has_control_characters
 
 _LARGEST_EVENT = 32 * 1024 * 1024  # GitHub's own limit for a payload is 25 MB
-_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def _printable(text: str) -> str:
-    if _HIDDEN.search(text):
+    if has_control_characters(text):
         msg = "must not contain control characters"
         raise ValueError(msg)
     return text
@@ -69,7 +69,7 @@ class _Variables(BaseSettings):
 
 
 class CommandFiles(_Variables):
-    """The files that a step passes its results to the runner in.
+    """The files through which a step passes its results to the runner.
 
     Attributes:
         output: The file for step outputs.
@@ -145,7 +145,7 @@ class RunContext:
             case None:
                 return None
             case "push":
-                return Trigger.TAG if (self.variables.ref or "").startswith("refs/tags/") else Trigger.BRANCH
+                return Trigger.TAG if (self.variables.ref or "").startswith(TAGS) else Trigger.BRANCH
             case "workflow_dispatch" | "repository_dispatch":
                 return Trigger.DISPATCH
             case _:

@@ -1,1 +1,1 @@
-"""One run from this machine: settings, which engine, its session, git, base images, doctor."""
+"""A run on the local machine: settings, engine selection, session, git checkout, base images, doctor."""

@@ -24,7 +24,7 @@ async def prepare_base_images(dockerfile: Path, notice: Callable[[str], None]) -
 
     Args:
         dockerfile: The Dockerfile on the host; if it cannot be read, the builder reports it.
-        notice: Called with a line before work that takes long.
+        notice: Called with a message before a step that takes long.
 
     Raises:
         EngineError: A base image can neither be pulled nor built from Debian packages.

@@ -1,4 +1,4 @@
-"""What a run on the host does by the Dagger SDK.
+"""What a run on the host does through the Dagger SDK.
 
 Only `ci.deferred` imports this module, when an engine is needed: the SDK takes a second to import.
 """
@@ -74,7 +74,7 @@ class DaggerEngine:
             raise BuildError(msg) from error
 
     async def open_shell(self, plan: RunPlan) -> None:
-        """Open a shell in the image, on the caller's terminal.
+        """Open a shell in the image, on the user's terminal.
 
         Raises:
             UsageError: The engine could not open one.

@@ -145,7 +145,7 @@ async def _runtime() -> Finding:
     if name is not None:
         return Finding(what="container runtime", health=Health.OK, found=name)
     remedy = f"A Dagger engine requires one: start Docker, or set {RUNNER_HOST} to a long-running engine."
-    return Finding(what="container runtime", health=Health.MISSING, found="none responds", remedy=remedy)
+    return Finding(what="container runtime", health=Health.MISSING, found="no runtime responds", remedy=remedy)
 
 
 async def _local_registry() -> Finding:

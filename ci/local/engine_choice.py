@@ -70,13 +70,13 @@ async def find_dagger() -> tuple[bool, str]:
 
 
 def require_root() -> None:
-    """Check that the embedded engine can work as this user, before anything is prepared for it.
+    """Check that the current user can run the embedded engine, before anything is prepared for it.
 
     Raises:
         EngineError: The user is not root.
     """
     if os.geteuid() != 0:
-        msg = f"The embedded engine requires root, but the current user is {os.geteuid()}."
+        msg = f"The embedded engine requires root, but the current user ID is {os.geteuid()}."
         raise EngineError(msg, hint="Use sudo or a Dagger engine.")
 
 

@@ -1,6 +1,6 @@
 """One run of the pipeline on the host: its settings, and what each command does with them.
 
-The engine is opened only if something must be built or run: if the image is in the registry already, a run is a few
+The engine is opened only if something must be built or run: if the image is already in the registry, a run is a few
 requests to it and nothing else.
 """
 
@@ -41,10 +41,10 @@ def _current_directory() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """The options of a command that do not concern the pipeline's rules, and those that do as its request.
+    """The settings of a run: the request to the pipeline, and the options that only `lr-ci` has.
 
     Attributes:
-        request: What is requested of the pipeline.
+        request: The request to the pipeline.
         folder: Where the command was started.
         username: The user at the registry; the image's owner if None.
         token: Where the token is; if None, `GITHUB_TOKEN` for GHCR if that is set, then Docker's configuration.

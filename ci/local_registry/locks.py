@@ -1,4 +1,4 @@
-"""The locks of the local registry's directory, with an error that says what to do when one stays held."""
+"""The locks of the local registry's directory, with an error that states what to do if one stays held."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def write_layout(layout: Path, root_filesystem: Path, *, created: int, made_by: 
 
     Args:
         layout: The directory to create.
-        root_filesystem: The tar file, which is moved into the layout as it is: whoever copies the image compresses it.
+        root_filesystem: The tar file, which is moved into the layout uncompressed.
         created: The image's date, in seconds since 1970.
         made_by: The command that the image's history shows.
     """

@@ -38,7 +38,7 @@ async def answers(port: int) -> bool:
 
 
 async def wait_until_free(port: int, *, time_limit: float) -> None:
-    """Return once a loopback port is free, or after so many seconds."""
+    """Wait until a loopback port is free, or the time limit in seconds has passed."""
     with anyio.move_on_after(time_limit):
         while True:
             try:
@@ -50,7 +50,7 @@ async def wait_until_free(port: int, *, time_limit: float) -> None:
 
 
 async def refuse_taken_port(port: int) -> None:
-    """Return if a registry can listen on a loopback port.
+    """Check that a registry can listen on a loopback port.
 
     Raises:
         RegistryError: Something listens there already.

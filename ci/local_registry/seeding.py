@@ -44,7 +44,7 @@ async def seed(
     Args:
         images: The images that a build starts from; see `base_images`.
         settings: The local registry, which is running and requires no password.
-        notice: Called with a line about each step that takes long.
+        notice: Called with a message about each step that takes long.
         hub_url: Docker Hub.
 
     Raises:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from ci.system.folders import registry_folder
 from pipeline.rules.image_name import check_port
 
@@ -70,8 +72,7 @@ class RegistrySettings:
         return self.folder / "registry.pid"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryStatus:
+class RegistryStatus(BaseModel):
     """The status of the local registry.
 
     Attributes:
@@ -84,6 +85,8 @@ class RegistryStatus:
         repositories: The number of repositories with at least one image.
         asks_for_password: Whether it is running and requires credentials.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     running: bool
     url: str

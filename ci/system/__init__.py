@@ -1,1 +1,1 @@
-"""What the rest of `ci` stands on: processes, locks, directories and secrets."""
+"""What the rest of `ci` is built on: processes, locks, directories and secrets."""

@@ -26,12 +26,12 @@ class ProcessStatus:
 
 
 def boot_id() -> str:
-    """Return the id of the current boot of this machine."""
+    """Return the id of the current boot."""
     return _BOOT_ID.read_text(encoding="ascii").strip()
 
 
 def running_process(pid: int) -> ProcessStatus | None:
-    """Read the status of a process; None if there is none or it has ended and only waits to be collected."""
+    """Read the status of a process; None if it does not exist or is a zombie."""
     try:
         stat = (PROCESSES / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -145,7 +145,7 @@ async def _feed(process: Process, data: bytes) -> None:
     try:
         await stream.send(data)
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-        return  # the child ended without reading; its exit status says why
+        return  # the child ended without reading; its exit status shows why
     finally:
         await stream.aclose()
 

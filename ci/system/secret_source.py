@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import assert_never
 
 import anyio
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import SecretStr
 
 from ci.system.processes import run_process
 
@@ -43,16 +44,15 @@ class SecretKind(StrEnum):
     CMD = "cmd"
 
 
-class SecretSource(BaseModel):
+@dataclass(frozen=True, slots=True)
+class SecretSource:
     """A place that a secret is read from.
 
     The place may be the secret itself by mistake, as in `env:$TOKEN`; so messages show it only if it cannot be one.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     kind: SecretKind
-    place: str = Field(repr=False)
+    place: str = field(repr=False)
 
     @property
     def is_set(self) -> bool:
@@ -83,17 +83,17 @@ class SecretSource(BaseModel):
         """
         token = (await self.read()).get_secret_value().strip()
         if not token:
-            msg = f"{self._shown()} is empty."
+            msg = f"{self._description()} is empty."
             raise SecretSourceError(msg)
         return SecretStr(token)
 
-    def _shown(self) -> str:
+    def _description(self) -> str:
         match self.kind:
             case SecretKind.ENV:
                 name = self.place if _ORDINARY_NAME.fullmatch(self.place) else "(name not shown)"
                 return f"The environment variable {name}"
             case SecretKind.FILE:
-                return f"The file {_shown_path(self.place)}"
+                return f"The file {_describe_path(self.place)}"
             case SecretKind.CMD:
                 return "The output of the command"
             case _:
@@ -102,7 +102,7 @@ class SecretSource(BaseModel):
     def _from_environment(self) -> str:
         value = os.environ.get(self.place)
         if value is None:
-            msg = f"{self._shown()} is not set."
+            msg = f"{self._description()} is not set."
             raise SecretSourceError(msg)
         return value
 
@@ -113,7 +113,7 @@ class SecretSource(BaseModel):
             return await anyio.Path(Path(self.place).expanduser()).read_text(encoding="utf-8")
         except (OSError, RuntimeError, UnicodeDecodeError) as error:  # RuntimeError: a user without a home
             reason = type(error).__name__
-        msg = f"{self._shown()} cannot be read: {reason}."
+        msg = f"{self._description()} cannot be read: {reason}."
         raise SecretSourceError(msg)
 
     async def _from_command(self) -> str:
@@ -130,7 +130,7 @@ class SecretSource(BaseModel):
         return result.stdout
 
 
-def _shown_path(place: str) -> str:
+def _describe_path(place: str) -> str:
     try:
         path = Path(place).expanduser()
     except RuntimeError:

@@ -145,7 +145,7 @@ class DaggerBuilder:
             raise upload_error(error, plan.image, reference) from error
         digest = address.rpartition("@")[2]
         if DIGEST.fullmatch(digest) is None:
-            msg = f"The engine published {reference}, but answered {quoted(address)} instead of a digest."
+            msg = f"The engine published {reference}, but returned {quoted(address)} instead of a digest."
             raise RegistryError(msg)
         return digest
 
@@ -172,7 +172,7 @@ class DaggerBuilder:
 
 
 async def check_build(source: Source, platform: Platform | None, name: str) -> None:
-    """Build an image and keep nothing of it; no ref, commit or registry is needed.
+    """Build an image and discard it; no ref, commit or registry is needed.
 
     Args:
         source: What it is built from.

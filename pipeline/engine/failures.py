@@ -1,6 +1,6 @@
-"""What an engine's failures mean: of which kind they are, and what to do about them.
+"""What an engine's failures mean: the kind of each, and what to do about it.
 
-The texts are those of a Dagger engine v0.21.8 and of the embedded one; any other text is passed on as it is.
+The texts are those of a Dagger engine v0.21.8 and of the embedded one; any other text is passed on unchanged.
 """
 
 from __future__ import annotations

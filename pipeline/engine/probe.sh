@@ -17,7 +17,7 @@ elif command -v python3 >/dev/null 2>&1; then
 c = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=5)
 c.request("GET", sys.argv[2]); print(c.getresponse().status, end="")' "$port" "$path"; }
 else
-  echo "the image has no curl, wget, ruby or python3 to ask with" >&2
+  echo "the image has no curl, wget, ruby or python3 to send a request with" >&2
   exit 97
 fi
 code=$(ask 2>/dev/null) || code=
@@ -37,11 +37,11 @@ stop() {
 trap stop EXIT
 begin=$(date +%s)
 while :; do
-  kill -0 "$server" 2>/dev/null || { wait "$server"; echo "the server ended by itself with $?" >&2; exit 98; }
+  kill -0 "$server" 2>/dev/null || { wait "$server"; echo "the server exited with $?" >&2; exit 98; }
   code=$(ask 2>/dev/null) || code=
   case $code in 2??|3??) printf '%s' "$code"; exit 0 ;; esac
   if [ $(($(date +%s) - begin)) -ge "$limit" ]; then
-    echo "no good answer in $limit s, the last was ${code:-none}" >&2
+    echo "no successful response within $limit s; last status: ${code:-none}" >&2
     exit 99
   fi
   sleep 0.1

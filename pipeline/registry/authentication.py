@@ -23,7 +23,7 @@ from pipeline.rules.text import quoted
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-"""RFC 6750, section 2.1; a token that no header can hold would appear in an error message."""
+"""RFC 6750, section 2.1; a token that is invalid in a header would appear in an error message."""
 
 
 class Access(StrEnum):
@@ -116,7 +116,7 @@ class ChallengeAuth(httpx.Auth):
             raise RegistryError(msg) from error
         local = self._image.is_loopback and is_loopback(realm.netloc.decode())
         if realm.scheme != "https" and not local:
-            msg = f"The token service of {self._image.registry} is reached without TLS: {realm.host}."
+            msg = f"The token service of {self._image.registry} does not use TLS: {realm.host}."
             raise AuthError(msg, hint="No credentials were sent. Check the registry's address.")
         scope = f"repository:{self._image.repository}:{self._access}"
         headers = {} if self._credentials is None else {"Authorization": self._credentials.basic()}

@@ -32,7 +32,7 @@ from pipeline.rules.platforms import Platform
 from pipeline.rules.text import quoted
 
 _API_HOSTS = {HUB: HUB_API}
-"""The API's host, for registries whose images are named after a different one."""
+"""The API's host, if it differs from the registry in the names of images."""
 _DIGEST_HEADER = "Docker-Content-Digest"
 _REQUEST_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
@@ -42,7 +42,7 @@ _CHANGED_ON_THE_WAY = "A proxy between this process and the registry changes its
 
 
 class Registry:
-    """One repository of a registry; made by `open_registry`.
+    """One repository of a registry; created by `open_registry`.
 
     Args:
         image: The image.

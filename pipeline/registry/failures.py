@@ -1,4 +1,4 @@
-"""What a registry's failures mean: which answers are errors, of which kind, and what to do about them."""
+"""What a registry's failures mean: which answers are errors, the kind of each, and what to do about it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def raise_for(response: httpx.Response, image: ImageName, what: str) -> None:
 
     Args:
         response: The answer.
-        image: The image whose repository was requested.
+        image: The image that the request was for.
         what: The reference that the request was about.
 
     Raises:
@@ -61,8 +61,8 @@ def connection_error(error: httpx.HTTPError | TimeoutError, image: ImageName, wh
 
 
 def service_error(error: Exception, image: ImageName) -> RegistryError:
-    """Return the error for a Dagger service that is no registry: its port is closed, or drops connections."""
-    msg = f"Nothing answers behind --registry-service for {image.registry}: {cause(error)}."
+    """Return the error for a Dagger service without a registry behind it: its port is closed, or drops connections."""
+    msg = f"The service for {image.registry} does not answer: {cause(error)}."
     return RegistryError(msg, hint="Start the registry, and pass --registry-service tcp://localhost:PORT.")
 
 
@@ -76,7 +76,7 @@ def reason_of(response: httpx.Response) -> str:
 
 
 def access_hint(image: ImageName) -> str:
-    """Return what a user whose credentials were denied can do."""
+    """Return what a user can do if credentials were denied."""
     if image.registry == "ghcr.io":
         return (
             "In Actions: `permissions: packages: write`, and package settings → Manage Actions access. "

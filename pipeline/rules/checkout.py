@@ -1,4 +1,4 @@
-"""What git knows of the source, as one value, and how the ref and the commit of a run follow from it.
+"""What git knows about the source, as one value, and the ref and commit of a run that follow from it.
 
 Pure. The value is read in `pipeline.engine.repository` from a `dagger.GitRepository`, and in
 `ci.local.git_checkout` from git on the host.
@@ -11,14 +11,11 @@ from datetime import UTC, datetime
 
 from pipeline.rules.errors import RefError
 from pipeline.rules.refs import CommitSha, parse_commit, parse_version, short_sha
-from pipeline.rules.text import quoted
-
-_LISTED_PATHS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What is known of a commit.
+    """What is known about a commit.
 
     Attributes:
         sha: Its full name.
@@ -51,7 +48,7 @@ class Checkout:
         head: The commit at HEAD.
         ref: The full name of the branch at HEAD; None if HEAD is detached.
         tags: The short names of the tags at HEAD.
-        origin: The URL of the remote `origin`; None if there is none.
+        origin: The URL of the remote `origin`; None if it has none.
         named: The commit that the caller requests, if git has it and it is not the one at HEAD.
         tagged: The commit that the requested tag points to, if git has that tag.
         dirty: The paths in the source, from the repository's top, that differ from the commit; ignored files do not
@@ -66,27 +63,21 @@ class Checkout:
     tagged: CommitSha | None = None
     dirty: tuple[str, ...] = ()
 
-    def dirty_summary(self) -> str:
-        """Return the first few paths that differ, and the number of further ones."""
-        listed = ", ".join(path if path.isprintable() else quoted(path) for path in self.dirty[:_LISTED_PATHS])
-        rest = len(self.dirty) - _LISTED_PATHS
-        return f"{listed} and {rest} more" if rest > 0 else listed
-
 
 def effective_ref(checkout: Checkout | None, ref: str | None) -> str:
     """Return the ref that a run is for: the caller's, else the branch at HEAD, else the only version tag at HEAD.
 
     Args:
-        checkout: What is checked out, or None if that is not known.
+        checkout: What is checked out, or None if that is unknown.
         ref: The full ref that the caller requests, or None.
 
     Raises:
-        RefError: The ref is not known, or not unique.
+        RefError: The ref is unknown or ambiguous.
     """
     if ref is not None:
         return ref
     if checkout is None:
-        msg = "The ref is not known: there is no git checkout."
+        msg = "The ref is unknown: there is no git checkout."
         raise RefError(msg, hint="Give --ref refs/heads/<branch> or refs/tags/vX.Y.Z.")
     if checkout.ref is not None:
         return checkout.ref
@@ -104,18 +95,18 @@ def effective_commit(checkout: Checkout | None, sha: str | None) -> Commit:
     """Return the commit that a run is for: the caller's, else the one at HEAD.
 
     Args:
-        checkout: What is checked out, or None if that is not known.
+        checkout: What is checked out, or None if that is unknown.
         sha: The full commit that the caller requests, or None.
 
     Returns:
         The commit, with message and time if the checkout has them.
 
     Raises:
-        RefError: The commit is not a full one, or not known.
+        RefError: The commit is not a full one, or is unknown.
     """
     if sha is None:
         if checkout is None:
-            msg = "The commit is not known: there is no git checkout."
+            msg = "The commit is unknown: there is no git checkout."
             raise RefError(msg, hint="Give --sha with the full commit.")
         return checkout.head
     full = parse_commit(sha)

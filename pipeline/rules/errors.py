@@ -1,6 +1,6 @@
 """The errors of a run: one base, a subclass and an exit code for each kind.
 
-A message says what happened and to which reference; `hint` says what to do next. Neither ever holds a secret.
+A message states what happened and to which reference; `hint` states what to do next. Neither ever contains a secret.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class PipelineError(Exception):
 
     Args:
         message: What happened, and to which reference; one line.
-        hint: What to do next; one line, or empty if the message says it already.
+        hint: What to do next; one line, or empty if the message is enough.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
@@ -30,7 +30,7 @@ class PipelineError(Exception):
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
     def extended(self, sentence: str) -> Self:
-        """Return a new error of the same kind, whose message has one more sentence."""
+        """Return a new error of the same kind with one more sentence in its message."""
         error = copy(self)
         error.message = f"{self.message} {sentence}"
         error.args = (error.message,)
@@ -38,7 +38,7 @@ class PipelineError(Exception):
 
 
 class UsageError(PipelineError):
-    """A flag, a name or a path is not valid or missing."""
+    """An option, a name or a path is invalid or missing."""
 
     exit_code = ExitCode.USAGE
 
@@ -120,4 +120,4 @@ class SourceMismatchError(GuardError):
 
 
 class WriteOnceError(GuardError):
-    """A tag that is written once points to another image already."""
+    """A tag that is written once already points to another image."""

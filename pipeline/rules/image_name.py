@@ -87,7 +87,7 @@ class Reference:
     """An image reference with nothing left out.
 
     Attributes:
-        registry: Host and optional port; `docker.io` if the reference named none.
+        registry: Host and optional port; `docker.io` if the reference contains none.
         repository: The repository, such as `library/debian`.
         tag: The tag; `latest` if the reference has neither tag nor digest, None if it has a digest alone.
         digest: The digest, or None.
@@ -123,7 +123,7 @@ def image_name(registry: str, owner: str, name: str) -> ImageName:
         msg = f"Invalid registry {quoted(registry)}: expected a host name with an optional port."
         raise ImageNameError(msg, hint="Give it without scheme and path, such as ghcr.io or localhost:5001.")
     if _READS_AS_REGISTRY.fullmatch(registry) is None:
-        msg = f"Invalid registry {quoted(registry)}: container tools read it as part of a name."
+        msg = f"Invalid registry {quoted(registry)}: container tools read it as part of the image name."
         raise ImageNameError(
             msg,
             hint="It has neither a dot nor a port: give the full host name, or add the port, such as registry:5000.",

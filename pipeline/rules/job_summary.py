@@ -33,7 +33,12 @@ def markdown_text(text: str, *, limit: int = _LONGEST_CELL) -> str:
     flat = " ".join(_INVISIBLE.sub(" ", without_terminal_codes(text)).split())
     cut = flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
     parted = _TAKEN_WHEN_RENDERED.sub(lambda match: f"{match[0]}\u200b", cut)
-    return _PUNCTUATION.sub(lambda match: f"&#{ord(match[0])};", parted)
+    return character_references(parted)
+
+
+def character_references(text: str) -> str:
+    """Return a text with each ASCII punctuation character as a numeric character reference."""
+    return _PUNCTUATION.sub(lambda match: f"&#{ord(match[0])};", text)
 
 
 def render_summary(report: BuildReport) -> str:

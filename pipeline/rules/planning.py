@@ -16,6 +16,7 @@ from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
 from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.tagging import TagPlan, plan_dirty, plan_tags
+from pipeline.rules.text import listed
 
 DEFAULT_OWNER = "linkradar"
 
@@ -28,12 +29,11 @@ class RunPlan:
         image: Where the image goes.
         tags: The tags, in the order of writing.
         commit: The commit that the image is built from.
-        platform: The requested platform; None if the engine's own will do.
+        platform: The requested platform; None for the engine's own.
         repository: The origin, if it is on GitHub.
         origin: The origin's URL.
         checked_out: The commit at HEAD, if git reports that it is not the run's.
         dirty: The paths that differ from the commit.
-        dirty_summary: The same paths, as a message lists them.
         allow_dirty: Whether a dirty tree may be published.
         owner_known: False if neither the caller nor the origin specifies the image's owner.
         notices: What the user should know before the run starts.
@@ -47,7 +47,6 @@ class RunPlan:
     origin: str | None = field(default=None, repr=False)  # may hold a password
     checked_out: Commit | None = None
     dirty: tuple[str, ...] = ()
-    dirty_summary: str = ""
     allow_dirty: bool = False
     owner_known: bool = True
     notices: tuple[str, ...] = ()
@@ -82,14 +81,14 @@ class RunPlan:
         """Check that the image may be published.
 
         Raises:
-            ImageNameError: The image's owner is not known, and the registry is not a local one.
+            ImageNameError: The image's owner is unknown, and the registry is not a local one.
             DirtyTreeError: The working tree differs from the commit, and the request does not allow that.
         """
         if not self.owner_known and not self.image.is_loopback:
-            msg = f"The owner of {self.image.name} on {self.image.registry} is not known."
+            msg = f"The owner of {self.image.name} on {self.image.registry} is unknown."
             raise ImageNameError(msg, hint="Give --owner, or set the remote `origin` to the repository on GitHub.")
         if self.dirty and not self.allow_dirty:
-            msg = f"The working tree differs from commit {self.commit.short_sha}: {self.dirty_summary}."
+            msg = f"The working tree differs from commit {self.commit.short_sha}: {listed(self.dirty)}."
             hint = "Commit or stash the changes, or give --allow-dirty to publish under a sha-…-dirty-… tag alone."
             raise DirtyTreeError(msg, hint=hint)
 
@@ -121,7 +120,7 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
         checkout: What git knows, or None if the request has both ref and commit.
 
     Raises:
-        RefError: The ref or the commit cannot be published, or is not known.
+        RefError: The ref or the commit is unknown or cannot be published.
         ImageNameError: The registry, owner or name is not valid.
         SourceMismatchError: The ref is a tag that points to a different commit.
     """
@@ -150,7 +149,6 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
         origin=origin,
         checked_out=checked_out,
         dirty=() if checkout is None else checkout.dirty,
-        dirty_summary="" if checkout is None else checkout.dirty_summary(),
         allow_dirty=request.allow_dirty,
         owner_known=owner is not None,
         notices=tuple(notices),

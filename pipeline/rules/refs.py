@@ -1,4 +1,4 @@
-"""Git refs and commits: which can be published, and what they are.
+"""Git refs and commits, and which of them can be published.
 
 Pure. A ref is a full name (`refs/heads/master`, `refs/tags/v1.2.3`), as git and GitHub's `GITHUB_REF` write it.
 """
@@ -11,7 +11,7 @@ from functools import total_ordering
 from typing import NewType
 
 from pipeline.rules.errors import RefError
-from pipeline.rules.text import quoted
+from pipeline.rules.text import has_control_characters, quoted
 
 CommitSha = NewType("CommitSha", str)
 """A full commit name: 40 hexadecimal digits in lower case."""
@@ -21,7 +21,6 @@ BRANCHES = "refs/heads/"
 TAGS = "refs/tags/"
 
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NO_TEXT = re.compile(r"[\ud800-\udfff]")
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PRERELEASE_PART = rf"(?:{_NUMBER}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
@@ -89,7 +88,7 @@ def parse_ref(full_name: str) -> PublishableRef:
     """Return the kind of a ref.
 
     Whether a branch's name is valid is left to git. Control characters, and bytes that are not UTF-8 (lone surrogates
-    in Python), are refused in any case: no report could hold them.
+    in Python), are refused in any case: no report could contain them.
 
     Args:
         full_name: The full ref, such as `refs/heads/master`.
@@ -97,7 +96,7 @@ def parse_ref(full_name: str) -> PublishableRef:
     Raises:
         RefError: It is neither a branch nor a version tag.
     """
-    if _CONTROL.search(full_name):
+    if has_control_characters(full_name):
         msg = f"The ref {quoted(full_name)} contains control characters."
         raise RefError(msg, hint=_PUBLISHABLE)
     if _NO_TEXT.search(full_name):

@@ -22,7 +22,7 @@ class TagOutcome(StrEnum):
     MOVED = "moved"
     """It pointed to another image before."""
     PRESENT = "present"
-    """It pointed to this image already."""
+    """It already pointed to this image."""
     KEPT = "kept"
     """It was not moved, for the reason in the report."""
 
@@ -77,7 +77,7 @@ class BuildReport(BaseModel):
     commit: CommitReport
     ref: str = Field(description="The full git ref, such as refs/heads/master.")
     version: str | None = Field(description="The version, if the ref is a version tag.")
-    built: bool = Field(description="False if the image of this commit was in the registry already.")
+    built: bool = Field(description="False if the image of this commit was already in the registry.")
     platform: str = Field(description="Such as linux/amd64.")
     steps: tuple[StepReport, ...] = Field(description="How long each step took, in the order in which they ended.")
 

@@ -1,7 +1,7 @@
 """The options that `lr-ci` and the module share, each defined once.
 
-Each field of a model here is an option: its name, type and default are the field's, and `Option` has the rest. `lr-ci`
-derives its command line from the models; the module, whose signatures Dagger reads, its defaults and descriptions.
+Each field of a model here is an option: the field gives its name, type and default, `Option` the rest. `lr-ci` derives
+its command line from the models, and the module its defaults and descriptions, as Dagger reads its signatures.
 
 Pure.
 """
@@ -27,8 +27,8 @@ class Option:
     """The description of an option.
 
     Attributes:
-        help: What it is; without a full stop.
-        fallback: What is used if it is not given, unless that is a fixed value.
+        help: The help text, without a full stop.
+        fallback: The description of the default, unless that is a fixed value.
         metavar: How the help refers to its value; derived from its type if empty.
         parse: Reads the value, if its type is not one that a command line has; raises `UsageError`.
     """

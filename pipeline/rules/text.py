@@ -1,4 +1,4 @@
-"""Texts from outside, made fit for a message: quoted or on one line, without terminal codes, cut to a readable length.
+"""Prepares external text for messages: quoted or on one line, without terminal codes, cut to a readable length.
 
 Pure.
 """
@@ -6,18 +6,33 @@ Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
+_CONTROL_OR_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LINES = 3
 _LONGEST_LINE = 300
 _LONGEST_QUOTE = 80
+_LISTED = 5
+
+
+def has_control_characters(text: str) -> bool:
+    """Return whether a text contains control characters or Unicode's line separators."""
+    return _CONTROL_OR_LINE.search(text) is not None
 
 
 def quoted(text: str) -> str:
     """Quote a text for a message: escaped, on one line and cut to a readable length."""
     cut = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
     return repr(cut) if cut.isprintable() else ascii(cut)
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Return the first five texts on one line, and the number of further ones."""
+    shown = ", ".join(text if text.isprintable() else quoted(text) for text in texts[:_LISTED])
+    rest = len(texts) - _LISTED
+    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def without_terminal_codes(text: str) -> str:
@@ -39,7 +54,7 @@ def one_line(text: str) -> str:
 def cause(error: BaseException) -> str:
     """Return an exception's message for the middle of a sentence: on one line, without its full stop.
 
-    An exception without a message is named by its type.
+    If it has no message, its type is returned.
     """
     return one_line(str(error)).rstrip(".") or type(error).__name__
 

@@ -193,6 +193,6 @@ def test_a_version_that_another_commit_has(small_lr_ci: Command, small: Workspac
 
     run = push(small_lr_ci, small.folder, registry, "--ref", "refs/tags/v0.1.1")
 
-    assert f"{Image(registry).name}:v0.1.1 points to {released.stdout.strip()} already" in refused(run, 6)
+    assert f"{Image(registry).name}:v0.1.1 already points to {released.stdout.strip()}" in refused(run, 6)
     assert "Engine:" not in run.stderr
     assert writes(registry.requests()[len(before) :]) == []

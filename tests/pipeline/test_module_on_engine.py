@@ -234,7 +234,7 @@ async def test_a_registry_service_that_nothing_is_behind_is_told_before_anything
         with pytest.raises(FunctionError) as caught:
             await function(registry_service=dead)
         what, hint = str(caught.value).splitlines()
-        assert what.startswith(f"Nothing answers behind --registry-service for localhost:{port}: ")
+        assert what.startswith(f"The service for localhost:{port} does not answer: ")
         assert not what.endswith("..")
         assert hint == "Start the registry, and pass --registry-service tcp://localhost:PORT."
     assert not [step for step in work if "build" in step.lower()]

@@ -282,7 +282,7 @@ class TestGuards:
         by_hand = bench.push(Image({}), "sha-9c68c4a")
         plan = bench.plan()
         builder = bench.builder(plan)
-        with pytest.raises(CollisionError, match="its commit is not known") as caught:
+        with pytest.raises(CollisionError, match="its commit is unknown") as caught:
             await bench.publish(plan, builder)
         assert "delete that tag" in caught.value.hint
         assert builder.calls == []
@@ -320,7 +320,7 @@ class TestGuards:
         first = await bench.publish(bench.plan(RELEASE))
         plan = bench.plan(RELEASE, OTHER_SHA)
         builder = bench.builder(plan)
-        with pytest.raises(WriteOnceError, match=rf"v1\.2\.3 points to {first.digest} already"):
+        with pytest.raises(WriteOnceError, match=rf"v1\.2\.3 already points to {first.digest}"):
             await bench.publish(plan, builder)
         assert builder.calls == []
         assert "sha-0123456" not in bench.digests()
@@ -436,7 +436,7 @@ class TestAnIndex:
         bench.push(arm)
         with bench.running.client() as client:
             put_manifest(client, REPOSITORY, "sha-9c68c4a", index_of({"linux/arm64": arm}), INDEX)
-        with pytest.raises(CollisionError, match="its commit is not known"):
+        with pytest.raises(CollisionError, match="its commit is unknown"):
             await bench.publish(bench.plan())
 
 
@@ -581,7 +581,7 @@ class TestAWholeRun:
         plan, heard = bench.plan(RELEASE), Heard()
         report = await self._run(plan, bench.builder(plan), heard)
         assert report["built"] is False
-        assert "The image of commit 9c68c4a is in the registry already." in heard.lines
+        assert "The image of commit 9c68c4a is already in the registry." in heard.lines
         assert "build the image" not in heard.lines
 
     async def test_a_plan_that_may_not_be_published_is_refused_before_anything_is_done(self, bench: Bench) -> None:

@@ -87,7 +87,7 @@ async def run_query(session: Session, query: Mapping[str, Any]) -> Mapping[str, 
     except RecursionError:
         errors = [GraphQLError("the query is nested too deeply")]
     if errors:
-        return {"errors": [_shown(session, error) for error in errors]}
+        return {"errors": [_formatted(session, error) for error in errors]}
     outcome = execute(
         SCHEMA,
         document,
@@ -100,7 +100,7 @@ async def run_query(session: Session, query: Mapping[str, Any]) -> Mapping[str, 
     result = outcome if isinstance(outcome, ExecutionResult) else await outcome
     response: dict[str, Any] = {"data": result.data}
     if result.errors:
-        response["errors"] = [_shown(session, error) for error in result.errors]
+        response["errors"] = [_formatted(session, error) for error in result.errors]
     return response
 
 
@@ -160,20 +160,20 @@ def _type_of(value: object, *_: object) -> str | None:
     return value.type_name if isinstance(value, Description) else None
 
 
-def _shown(session: Session, error: GraphQLError) -> dict[str, Any]:
+def _formatted(session: Session, error: GraphQLError) -> dict[str, Any]:
     """Return the error as it is sent: with its cause's message and without secrets; a bug is logged too."""
     cause = error.original_error
-    shown: dict[str, Any] = dict(error.formatted)
+    formatted: dict[str, Any] = dict(error.formatted)
     if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-        shown["message"] = f"no space left on device: {cause.filename or session.folders.shared}"
+        formatted["message"] = f"no space left on device: {cause.filename or session.folders.shared}"
     elif isinstance(cause, EmbeddedEngineError):
-        shown["message"] = str(cause)
+        formatted["message"] = str(cause)
         if cause.extensions:
-            shown["extensions"] = cause.extensions
+            formatted["extensions"] = cause.extensions
     elif cause is not None:
-        shown["message"] = f"internal error of the embedded engine: {type(cause).__name__}: {cause}"
+        formatted["message"] = f"internal error of the embedded engine: {type(cause).__name__}: {cause}"
         _LOGGER.error("%s", session.secrets.scrub("".join(traceback.format_exception(cause))))
-    scrubbed: dict[str, Any] = _scrub(session, shown)
+    scrubbed: dict[str, Any] = _scrub(session, formatted)
     return scrubbed
 
 

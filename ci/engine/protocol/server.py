@@ -53,7 +53,7 @@ async def embedded_engine(
 ) -> AsyncIterator[EngineAddress]:
     """Serve a session of the embedded engine while the block runs.
 
-    At its end builds are stopped, and nothing of the session is left running, mounted or on disk but the store.
+    At its end, builds are stopped, and nothing of the session but the store is left running, mounted or on disk.
 
     Args:
         observer: Called with each event, for a live display.
@@ -75,7 +75,7 @@ async def embedded_engine(
         ):
             try:
                 yield EngineAddress(listener.getsockname()[1], token)
-            except Exception as error:  # noqa: BLE001 - raised again outside of the task group, which would wrap it
+            except Exception as error:  # noqa: BLE001 - raised again outside the task group, which would wrap it
                 failure = error
     if failure is not None:
         raise failure
@@ -138,7 +138,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Install no handlers."""
+        """Do not install signal handlers."""
         yield
 
 

@@ -98,12 +98,12 @@ class _Recipe:
 
     Attributes:
         text: The Dockerfile.
-        instructions: The same, as it is read.
+        instructions: Its instructions.
         context: The directory that it copies from.
         arguments: Build arguments by name.
         target: The stage to stop at; the last one if empty.
         secrets: What RUN may mount.
-        platform: What the image is for.
+        platform: The platform of the image.
     """
 
     text: str
@@ -119,8 +119,8 @@ async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
     runner = await session.runner()
     storage = session.buildah.storage
     output = _Output(step)
-    registries = {image.registry for image in base_images(recipe.text, build_args=recipe.arguments)}
-    config = await read_docker_config(sorted(registries))
+    registries = sorted({image.registry for image in base_images(recipe.text, build_args=recipe.arguments)})
+    config = await read_docker_config(registries)
     with ExitStack() as stack:
         folder = stack.enter_context(session.folders.scratch())
         dockerfile = salted(recipe.text, recipe.arguments | automatic_arguments(recipe.platform))
@@ -141,7 +141,7 @@ async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
                 "--file", folder / "Dockerfile", "--ignorefile", folder / "ignore", "--iidfile", folder / "id",
                 *runner.arguments, *options, recipe.context.path,
                 time_limit=COMMAND_SECONDS,
-                environment=storage.environment(auth=auth, plain=plain_registries(recipe.text)),
+                environment=storage.environment(auth=auth, plain=plain_registries(registries)),
                 on_stdout=output.take_stdout,
                 on_stderr=output.take_stderr,
             )  # fmt: skip
@@ -160,7 +160,7 @@ async def _read_dockerfile(directory: Snapshot, path: str) -> str:
 
 
 async def _context(directory: Snapshot, dockerfile: str) -> Snapshot:
-    """Leave out what is ignored: by the file next to the Dockerfile if there is one, else by `.dockerignore`."""
+    """Leave out ignored files: by the ignore file next to the Dockerfile if it exists, else by `.dockerignore`."""
     for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
         if await directory.is_file(name):
             patterns = read_ignore_file((await directory.read_file(name)).decode("utf-8", errors="replace"))
@@ -170,7 +170,7 @@ async def _context(directory: Snapshot, dockerfile: str) -> Snapshot:
 
 def _secret_id(secret: SecretValue) -> str:
     if not _SECRET_NAME.fullmatch(secret.name):
-        msg = f"invalid name {secret.name!r} of a build secret: a Dockerfile cannot use it; name it with setSecret"
+        msg = f"invalid build secret name {secret.name!r}: a Dockerfile cannot refer to it; create it with setSecret"
         raise QueryFailedError(msg)
     return secret.name
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from ci.engine.errors import QueryFailedError
 from ci.engine.resolvers.files import FileState
 from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.containers import ContainerState
-from ci.engine.store.rooted_paths import resolve_below
+from ci.engine.store.rooted_paths import require_directory, require_file, resolve_below
 from ci.engine.store.snapshots import Snapshot
 
 
@@ -63,20 +62,13 @@ async def rootfs(session: Session, state: ContainerState) -> Snapshot:
 @RESOLVERS.field("Container.directory")
 async def directory(session: Session, state: ContainerState, *, path: str) -> Snapshot:
     async with _mounted(session, state) as root:
-        found = await _located(root, state, path)
-        if not found.is_dir():
-            msg = f"{path}: {'not a directory' if found.exists() else 'no such file or directory'}"
-            raise QueryFailedError(msg)
-        return await session.snapshots.capture(found)
+        return await session.snapshots.capture(require_directory(await _located(root, state, path), path))
 
 
 @RESOLVERS.field("Container.file")
 async def file(session: Session, state: ContainerState, *, path: str) -> FileState:
     async with _mounted(session, state) as root:
-        found = await _located(root, state, path)
-        if not found.is_file():
-            msg = f"{path}: {'not a file' if found.exists() else 'no such file or directory'}"
-            raise QueryFailedError(msg)
+        found = require_file(await _located(root, state, path), path)
         name = posixpath.basename(path)
         return FileState(await session.snapshots.with_file(name, found), name)
 

@@ -19,7 +19,7 @@ _CONNECT_SECONDS = 10.0
 async def directory(
     session: Session, _host: None, *, path: str, exclude: list[str], include: list[str], nonce: str = ""
 ) -> Snapshot:
-    """Capture a directory as it is now; with `noCache` each call has a `nonce` of its own."""
+    """Capture a directory as it is now; with `noCache`, each call has its own `nonce`."""
     del nonce
     async with session.step(f"read {path}"):
         return await session.snapshots.capture(session.on_host(path), include=include, exclude=exclude)

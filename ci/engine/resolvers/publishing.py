@@ -49,7 +49,7 @@ async def from_(
     storage = session.buildah.storage
     async with session.step(f"pull {name}"):
         with credentials_file(session.folders, logins, config) as auth:
-            environment = storage.environment(auth=auth, plain=plain_registries(str(reached)))
+            environment = storage.environment(auth=auth, plain=plain_registries([reached.registry]))
             image = await session.buildah.pull(by_digest(reached), state.platform, environment)
     return replace(await container_of(session.buildah, image), logins=state.logins)
 
@@ -106,11 +106,11 @@ async def _assembled(session: Session, state: ContainerState, variants: Sequence
 
 
 async def _image(session: Session, state: ContainerState) -> OciImage:
-    """Return the image of a container; its layers are compressed once a session."""
+    """Return the image of a container; its layers are compressed once per session."""
     buildah, image = session.buildah, state.image
     stored = StoredImage()
     if image is not None:
-        stored = await session.flights.do(f"layers {image}", lambda: stored_image(buildah, image))
+        stored = await session.single_flight.do(f"layers {image}", lambda: stored_image(buildah, image))
     return write_image(session.folders, state, stored)
 
 
@@ -123,7 +123,7 @@ async def _push(session: Session, image: OciImage, name: Reference, logins: Logi
             "--digestfile", folder / "digest", f"--dest-tls-verify={'false' if name.is_loopback else 'true'}",
             f"oci:{image.layout}", f"docker://{name}",
             time_limit=TRANSFER_SECONDS, program="skopeo",
-            environment=buildah.storage.environment(auth=auth, plain=plain_registries(str(name))),
+            environment=buildah.storage.environment(auth=auth, plain=plain_registries([name.registry])),
         )  # fmt: skip
         if done.exit_code != 0:
             known = any(registry.startswith(name.registry) for registry in logins)

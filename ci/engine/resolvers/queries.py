@@ -39,7 +39,7 @@ async def host(_session: Session, _query: None) -> None:
 
 @RESOLVERS.field("Query.setSecret")
 async def set_secret(session: Session, _query: None, *, name: str, plaintext: str) -> SecretValue:
-    """Return a secret; `plaintext` is its key in the session's secrets, as the schema has it `@secret`."""
+    """Return a secret; `plaintext` is its key in the session's secrets, as the schema marks it `@secret`."""
     return SecretValue(name, session.secrets.kept(plaintext))
 
 

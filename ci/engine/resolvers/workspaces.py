@@ -1,4 +1,4 @@
-"""Fields of `Workspace`: the repository around the session's working directory."""
+"""Fields of `Workspace`: the repository that contains the session's working directory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from ci.engine.errors import QueryFailedError
 from ci.engine.resolvers.files import FileState
 from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
-from ci.engine.store.rooted_paths import resolve_below
+from ci.engine.store.rooted_paths import require_directory, require_file, resolve_below
 from ci.engine.store.snapshots import Snapshot
 
 
@@ -49,18 +48,12 @@ async def address(_session: Session, workspace: WorkspaceState) -> str:
 async def directory(
     session: Session, workspace: WorkspaceState, *, path: str, exclude: list[str], include: list[str]
 ) -> Snapshot:
-    found = await workspace.locate(path)
-    if not found.is_dir():
-        msg = f"workspace directory {path!r}: {'not a directory' if found.exists() else 'no such file or directory'}"
-        raise QueryFailedError(msg)
+    found = require_directory(await workspace.locate(path), path)
     async with session.step(f"read {path}"):
         return await session.snapshots.capture(found, include=include, exclude=exclude)
 
 
 @RESOLVERS.field("Workspace.file")
 async def file(session: Session, workspace: WorkspaceState, *, path: str) -> FileState:
-    found = await workspace.locate(path)
-    if not found.is_file():
-        msg = f"workspace file {path!r}: {'not a file' if found.exists() else 'no such file or directory'}"
-        raise QueryFailedError(msg)
+    found = require_file(await workspace.locate(path), path)
     return FileState(await session.snapshots.with_file(found.name, found), found.name)

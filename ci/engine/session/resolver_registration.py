@@ -1,4 +1,4 @@
-"""The table of resolvers: which Python function does the work of which field of the schema."""
+"""The table of resolvers: the Python function behind each field of the schema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ResolverTable:
     """Resolvers by the full name of their field, such as `Container.withLabel`.
 
     A resolver takes the session, the value of the object that the field belongs to, and the field's arguments by
-    keyword in snake case. For a field that returns an object it returns that object's value and runs once a session;
+    keyword in snake case. For a field that returns an object it returns that object's value and runs once per session;
     for a field that returns a scalar it returns the answer.
     """
 
@@ -46,5 +46,5 @@ RESOLVERS = ResolverTable()
 
 
 def python_arguments(args: Mapping[str, object]) -> dict[str, Any]:
-    """Return a field's arguments by the names that its resolver has for them."""
+    """Return a field's arguments by the names of its resolver's parameters."""
     return {_HUMP.sub(lambda hump: "_" + hump.group().lower(), name): value for name, value in args.items()}

@@ -1,4 +1,4 @@
-"""One session: the objects that were described in it, their values, and everything that must go when it ends."""
+"""One session: the objects that its queries describe, their values, and its cleanup."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Session:
         buildah: The builder on the engine's store.
         snapshots: The directories that queries described.
         secrets: The session's secrets.
-        flights: Work in progress and done.
+        single_flight: The work that queries share.
         observer: Called with each event, or None.
         workdir: The directory that relative paths of the host start from.
     """
@@ -64,7 +64,7 @@ class Session:
     buildah: Buildah
     snapshots: SnapshotStore
     secrets: Secrets
-    flights: SingleFlight
+    single_flight: SingleFlight
     observer: Observer | None = None
     workdir: Path = field(default_factory=Path.cwd)
     _objects: dict[str, Description] = field(default_factory=dict)
@@ -94,13 +94,13 @@ class Session:
         return found
 
     async def value(self, description: Description, kind: type[T]) -> T:
-        """Return the value of an object; the work for it is done once a session.
+        """Return the value of an object; the work for it is done once per session.
 
         Args:
             description: The object.
             kind: The Python type of the value.
         """
-        found = await self.flights.do(description.digest, lambda: self._work(description))
+        found = await self.single_flight.do(description.digest, lambda: self._work(description))
         if not isinstance(found, kind):
             msg = f"{description.field} returned a {type(found).__name__}, expected a {kind.__name__}"
             raise TypeError(msg)
@@ -120,7 +120,7 @@ class Session:
 
     async def runner(self) -> Runner:
         """Return what runs commands in containers on this host."""
-        return await self.flights.do("runner", self._choose_runner)
+        return await self.single_flight.do("runner", self._choose_runner)
 
     async def _choose_runner(self) -> Runner:
         runner = await choose_runner(self.buildah)
@@ -134,7 +134,7 @@ class Session:
 
     @asynccontextmanager
     async def step(self, label: str) -> AsyncIterator[Step]:
-        """Report the begin and the end of the step that the block does."""
+        """Report the start and the end of a step: the block."""
         self._steps += 1
         step = Step(self._steps, self.secrets.scrub(label), self)
         self.report(StepStarted(step.number, step.label))
@@ -164,7 +164,7 @@ async def new_session(
         workdir: The directory that relative paths of the host start from.
 
     Raises:
-        EmbeddedEngineError: The engine cannot work on this host; the message says why and what to use instead.
+        EmbeddedEngineError: The engine cannot work on this host; the message states why and what to use instead.
     """
     if os.geteuid() != 0:
         msg = "the embedded engine requires root"

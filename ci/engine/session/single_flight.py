@@ -24,8 +24,8 @@ class _Flight:
 class SingleFlight:
     """Work by key. A result is kept; work that failed is done again for the next caller.
 
-    Work runs in a task of its own, so a caller that is cancelled does not take it from the others. It is stopped when
-    nobody waits for it any more.
+    Work runs in its own task, so cancelling one caller does not affect the others. It is stopped when no caller waits
+    for it any more.
 
     Args:
         tasks: Where the work runs; it must outlive every caller.

@@ -37,7 +37,7 @@ _NOISE = re.compile(r"^(Error:|time=\"[^\"]*\" level=\w+ msg=)\s*")
 
 @dataclass(frozen=True)
 class Buildah:
-    """The driver of one session.
+    """Runs buildah and skopeo for one session.
 
     Attributes:
         folders: The session's directories.

@@ -26,7 +26,7 @@ def check_dockerfile(found: Sequence[Instruction], path: str) -> None:
         NotServedError: It has a heredoc.
     """
     if not any(each.keyword == "FROM" for each in found):
-        msg = f"{path}: no build stage: there is no FROM" if found else f"{path}: file with no instructions"
+        msg = f"{path}: no build stage: it has no FROM" if found else f"{path}: file with no instructions"
         raise QueryFailedError(msg)
     for each in found:
         if each.heredocs:
@@ -41,11 +41,11 @@ def foreign_run(stages: Sequence[Stage]) -> Instruction | None:
 
 
 def salted(text: str, arguments: Mapping[str, str]) -> str:
-    """Return a Dockerfile whose steps differ if the value of an argument that they use differs.
+    """Return a Dockerfile in which steps differ if the values of the arguments that they use differ.
 
     buildah 1.28 (issue 5501) caches a step by its text and the names of arguments, without their values: after
-    `ARG REV=1`, an `ENV REV=$REV` keeps its first value. So each ARG that a step other than RUN uses is followed by one
-    more, whose name depends on the value. RUN is cached by the values themselves.
+    `ARG REV=1`, an `ENV REV=$REV` keeps its first value. So each ARG that a step other than RUN uses is followed by
+    another ARG, whose name depends on the value. RUN is cached by the values themselves.
 
     Args:
         text: The Dockerfile.

@@ -26,7 +26,7 @@ async def sweep(buildah: Buildah, *, ending: bool = False) -> None:
     """Stop and remove what no running session uses.
 
     The names of a session's own working containers begin with the session's name. `buildah build` chooses names of
-    its own; those containers are unused only if no build runs, which a lock tells.
+    its own; those containers are unused only if no build runs, which a lock shows.
 
     Args:
         buildah: The session's builder.
@@ -63,7 +63,7 @@ async def _remove_containers(buildah: Buildah, alive: set[str], *, no_builds: bo
 
 
 async def _listed(buildah: Buildah) -> list[dict[str, str]]:
-    """List the working containers; tried again if another session removes one meanwhile.
+    """List the working containers; tried again if another session removes one at the same time.
 
     Raises:
         QueryFailedError: The store cannot be used.

@@ -125,7 +125,7 @@ def _outcome(exit_code: int, stderr: str) -> tuple[int, str]:
     """Return the exit code and the standard error of a command, from those of buildah.
 
     Raises:
-        QueryFailedError: The command was not started, and it is not the command's fault.
+        QueryFailedError: The command was not started, for a reason other than the command.
     """
     if exit_code == 0:
         return 0, stderr

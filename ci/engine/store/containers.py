@@ -81,7 +81,7 @@ class ContainerState:
     Attributes:
         image: The id of the image in the store that is its file system; None for an empty one.
         config: How it runs.
-        platform: What its image is for.
+        platform: The platform of its image.
         annotations: The annotations of its manifest.
         logins: User names and passwords by registry.
         last_exec: The result of its last command.

@@ -13,7 +13,7 @@ _SETTINGS = {
     "core.attributesFile": "/dev/null",
     "core.autocrlf": "false",
     "core.excludesFile": "/dev/null",
-    "core.fsmonitor": "false",  # a repository could name a program here
+    "core.fsmonitor": "false",  # a repository could set a program to run here
     "core.hooksPath": "/dev/null",
     "core.quotePath": "true",
     "core.untrackedCache": "false",
@@ -55,10 +55,10 @@ async def run_git(
 
 
 def complaint(done: Completed) -> str:
-    """Return in one line why git failed."""
+    """Return why git failed, on one line."""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
-    return "; ".join(line.partition(": ")[2] or line for line in told) or f"exit status {done.exit_code}"
+    reasons = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
+    return "; ".join(line.partition(": ")[2] or line for line in reasons) or f"exit status {done.exit_code}"
 
 
 def _environment(trusted: Path) -> dict[str, str]:

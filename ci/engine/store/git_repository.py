@@ -121,7 +121,7 @@ class LocalRepository:
         return _read_status(status)
 
     async def check_out(self, wanted: CommitTree, target: Path) -> None:
-        """Check a commit out into an empty directory."""
+        """Check out a commit into an empty directory."""
         common = Path(await self._git("rev-parse", "--path-format=absolute", "--git-common-dir"))
         await check_out(wanted, source=common, trusted=(common, self._path), target=target)
 
@@ -145,7 +145,7 @@ class LocalRepository:
         return done.stdout.removesuffix("\n")
 
     async def _try(self, *arguments: str) -> str | None:
-        """Run git and return its output, or None if it reports with exit code 1 that there is nothing."""
+        """Run git and return its output, or None if it reports with exit code 1 that it found nothing."""
         done = await self._run(arguments, None)
         if done.exit_code > 1 or done.exit_code < 0:
             raise self._failure(arguments, done)

@@ -1,4 +1,4 @@
-"""Checks a commit of a local repository out into a directory of its own."""
+"""Checks out a commit of a local repository into a separate directory."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def check_out(wanted: CommitTree, *, source: Path, trusted: Sequence[Path]
         wanted: The commit.
         source: The repository's git directory; of a worktree, the common one.
         trusted: Directories that git reads whoever owns them.
-        target: Where to; an empty directory.
+        target: The destination; an empty directory.
 
     Raises:
         GitError: Git failed, or the commit has submodules.

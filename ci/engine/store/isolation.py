@@ -16,7 +16,7 @@ from ci.engine.store.buildah import Buildah, essence
 from ci.system.process_identity import boot_id
 from ci.system.processes import run_process
 
-# A program that every Debian has and that is linked statically: it runs in an empty file system.
+# Every Debian has one of these. They are linked statically, so they run in an empty file system.
 _PROBES = ("/bin/busybox", "/sbin/ldconfig", "/usr/sbin/ldconfig.real", "/sbin/ldconfig.real")
 _NAME_OF_PROBE = "probe"
 _LIMIT = 30.0
@@ -60,10 +60,10 @@ class Runner:
 
 
 async def choose_runner(buildah: Buildah) -> Runner:
-    """Find out what works on this host; the result is kept until the next boot or another version of buildah.
+    """Find out what works on this host; the result is kept until the next boot or update of buildah.
 
     Raises:
-        QueryFailedError: Nothing works; the message says why.
+        QueryFailedError: Nothing works; the message states why.
     """
     root = buildah.folders.private / "runc"
     note = buildah.storage.run / "isolation.json"

@@ -42,7 +42,7 @@ class OciImage:
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """What the store has of an image.
+    """An image in the store.
 
     Attributes:
         content: Its configuration in Docker's form.

@@ -1,4 +1,4 @@
-"""The overlay mounts of a store: which there are, which container each belongs to, and how to unmount them."""
+"""The overlay mounts of a store: lists them, finds the container of each, and unmounts them."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 
 from ci.engine.errors import PatternError
@@ -24,10 +24,10 @@ class _Rule:
     """One pattern, ready to match.
 
     Attributes:
-        exception: It began with `!`.
+        exception: Whether it began with `!`.
         regex: Matches whole paths.
-        fixed: The leading path segments that hold no wildcard.
-        open_ended: There are wildcards behind them.
+        fixed: The leading path segments without wildcards.
+        open_ended: Whether segments with wildcards follow.
     """
 
     exception: bool
@@ -42,7 +42,6 @@ class _Rule:
         return self.open_ended or len(self.fixed) > len(directory)
 
 
-@dataclass(frozen=True)
 class PatternMatcher:
     """A list of patterns, of which the last one that matches decides.
 
@@ -54,12 +53,8 @@ class PatternMatcher:
         PatternError: A pattern is a lone `!`, or a bracket or an escape in it does not end; the message contains it.
     """
 
-    patterns: Sequence[str]
-    _rules: tuple[_Rule, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "patterns", tuple(self.patterns))
-        object.__setattr__(self, "_rules", tuple(_rules(self.patterns)))
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._rules = tuple(_rules(patterns))
 
     def matches(self, path: str) -> bool:
         """Return whether the patterns cover a path.
@@ -158,7 +153,7 @@ def _rules(patterns: Sequence[str]) -> Iterator[_Rule]:
 
 
 def _translate(pattern: str) -> str:
-    """Return a cleaned pattern as a regular expression for whole paths; ValueError says what is wrong."""
+    """Return a cleaned pattern as a regular expression for whole paths; a ValueError states what is wrong."""
     rest = pattern[2:]
     if pattern.startswith("**") and not rest.startswith("/") and _SPECIAL.isdisjoint(rest):
         return ".*" + re.escape(rest)  # `**.rb` is the end of a path; `**r?` begins at a segment

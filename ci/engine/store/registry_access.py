@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from pipeline.rules.image_name import Reference, is_loopback, parse_reference
 
 Logins = Mapping[str, tuple[str, str]]
 """User names and passwords by registry."""
-
-_HOST = re.compile(r"(?<![\w.:/@-])(?:[\w.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?(?=/)")
 
 
 def image_reference(address: str) -> Reference:
@@ -37,9 +34,9 @@ def by_digest(name: Reference) -> str:
     return f"{name.registry}/{name.repository}@{name.digest}" if name.digest else str(name)
 
 
-def plain_registries(text: str) -> list[str]:
-    """Return the registries in a text that are on the loopback interface, and so are reached by plain HTTP."""
-    return sorted({found[0] for found in _HOST.finditer(text) if is_loopback(found[0])})
+def plain_registries(registries: Iterable[str]) -> list[str]:
+    """Return the registries that are on the loopback interface, and so are reached by plain HTTP."""
+    return [registry for registry in registries if is_loopback(registry)]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def resolve_below(root: Path, path: str) -> Path:
         path: The path, relative to the root.
 
     Raises:
-        SnapshotError: The path contains a NUL, or its links form a circle.
+        SnapshotError: The path contains a NUL, or its links form a loop.
     """
     if "\0" in path:
         msg = f"invalid path {path!r}: it contains a NUL"
@@ -47,6 +47,34 @@ def resolve_below(root: Path, path: str) -> Path:
             found.clear()
         left += _parts(destination)
     return root.joinpath(*found)
+
+
+def require_file(found: Path, path: str) -> Path:
+    """Return where a file is on disk, after a check that it exists.
+
+    Args:
+        found: Where it is.
+        path: Its path in the query, for the message.
+
+    Raises:
+        SnapshotError: It does not exist, or is a directory.
+    """
+    if not found.is_file():
+        msg = f"file {path!r}: {'is a directory, not a file' if found.is_dir() else 'no such file or directory'}"
+        raise SnapshotError(msg)
+    return found
+
+
+def require_directory(found: Path, path: str) -> Path:
+    """Return where a directory is on disk, after a check that it exists; see `require_file`.
+
+    Raises:
+        SnapshotError: It does not exist, or is a file.
+    """
+    if not found.is_dir():
+        msg = f"directory {path!r}: {'is a file, not a directory' if found.exists() else 'no such file or directory'}"
+        raise SnapshotError(msg)
+    return found
 
 
 def _parts(path: str) -> list[str]:

@@ -93,12 +93,12 @@ class Snapshot:
         return await self._part(path, EVERYTHING)
 
     async def filter(self, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Snapshot:
-        """Return the part of it that the patterns take; see `TreeFilter`."""
+        """Return the part of it that the patterns select; see `TreeFilter`."""
         return await self._part(".", TreeFilter.of(include, exclude))
 
     async def _part(self, path: str, take: TreeFilter) -> Snapshot:
         def populate(tree: Path) -> None:
-            copy_tree(tree_reads.existing_folder(self.path, path), tree, take=take, link=True)
+            copy_tree(tree_reads.existing_directory(self.path, path), tree, take=take, link=True)
 
         return await self.store.run(self.store.build, populate)
 
@@ -116,7 +116,7 @@ class SnapshotStore:
         self._limiter = anyio.CapacityLimiter(_THREADS)
 
     async def capture(self, source: Path, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Snapshot:
-        """Copy the part of a directory of the host that the patterns take.
+        """Copy the part of a directory of the host that the patterns select.
 
         Links are kept and not followed; sockets are left out. A file that changes meanwhile is read again.
 

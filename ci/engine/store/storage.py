@@ -25,13 +25,12 @@ class Mirror:
 
     Args:
         registry: The registry in image references, such as `docker.io`.
-        location: The registry to use instead, with a path if it needs one: `localhost:5001/docker.io`.
-        insecure: Whether it is reached by plain HTTP.
+        location: The registry to use instead, with a path if it needs one: `localhost:5001/docker.io`. It is reached by
+            plain HTTP.
     """
 
     registry: str
     location: str
-    insecure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +128,7 @@ def registries_conf(mirrors: Sequence[Mirror], plain: Sequence[str]) -> str:
     for registry, entries in grouped.items():
         lines += ["", "[[registry]]", f"location = {_quoted(registry)}"]
         for entry in entries:
-            lines += ["[[registry.mirror]]", f"location = {_quoted(entry.location)}"]
-            lines += [f"insecure = {str(entry.insecure).lower()}"]
+            lines += ["[[registry.mirror]]", f"location = {_quoted(entry.location)}", "insecure = true"]
     for registry in plain:
         if registry not in grouped:
             lines += ["", "[[registry]]", f"location = {_quoted(registry)}", "insecure = true"]

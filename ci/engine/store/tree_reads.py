@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ci.engine.errors import PatternError, SnapshotError
 from ci.engine.store.patterns import PatternMatcher
-from ci.engine.store.rooted_paths import resolve_below
+from ci.engine.store.rooted_paths import require_directory, require_file, resolve_below
 from ci.engine.store.trees import is_folder, walk
 
 
@@ -25,29 +25,13 @@ def resolve(tree: Path, path: str) -> Path:
 
 
 def existing_file(tree: Path, path: str) -> Path:
-    """Return where a regular file is on disk.
-
-    Raises:
-        SnapshotError: It does not exist, or is a directory.
-    """
-    found = resolve(tree, path)
-    if not found.is_file():
-        msg = f"file {path!r}: {'is a directory, not a file' if is_folder(found) else 'no such file or directory'}"
-        raise SnapshotError(msg)
-    return found
+    """Return where a regular file is on disk."""
+    return require_file(resolve(tree, path), path)
 
 
-def existing_folder(tree: Path, path: str) -> Path:
-    """Return where a directory is on disk.
-
-    Raises:
-        SnapshotError: It does not exist, or is a file.
-    """
-    found = resolve(tree, path)
-    if not is_folder(found):
-        msg = f"directory {path!r}: {'is a file, not a directory' if found.exists() else 'no such file or directory'}"
-        raise SnapshotError(msg)
-    return found
+def existing_directory(tree: Path, path: str) -> Path:
+    """Return where a directory is on disk."""
+    return require_directory(resolve(tree, path), path)
 
 
 def exists(tree: Path, path: str) -> bool:

@@ -20,7 +20,7 @@ _CHUNK = 1 << 20
 _ATTEMPTS = 3
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
-# As a Dagger engine dates what it checks out: fixed, and not zero, which some build tools read as "missing".
+# The time that a Dagger engine sets on a checkout: fixed, and not zero, which some build tools treat as missing.
 _MTIME = 1_000_000_000
 
 
@@ -61,7 +61,7 @@ class _Copy:
                 self._entry(fd, entry, into, inner)
             except FileNotFoundError as e:
                 if e.filename == entry.name:
-                    continue  # it went while the folder was read
+                    continue  # it was removed while the directory was read
                 raise
             except OSError as e:
                 msg = f"{inner!r}: {e.strerror}"
@@ -88,7 +88,7 @@ class _Copy:
             os.link(entry.name, target, src_dir_fd=fd, follow_symlinks=False)
         else:
             _make_room(into, target)
-            copy_file(entry.name, target, dir_fd=fd, shown=path)
+            copy_file(entry.name, target, dir_fd=fd, name=path)
 
     def _subfolder(self, fd: int, name: str, into: _Folder, path: str, mode: int) -> None:
         taken = self.take.takes(path)
@@ -140,14 +140,14 @@ def copy_tree(
         os.close(fd)
 
 
-def copy_file(source: str | Path, target: Path, *, dir_fd: int | None = None, shown: str = "") -> None:
+def copy_file(source: str | Path, target: Path, *, dir_fd: int | None = None, name: str = "") -> None:
     """Copy one file's bytes and permission bits into a new file.
 
     Args:
         source: The file; a link is not followed.
-        target: Where to; it must not exist.
+        target: The destination; it must not exist.
         dir_fd: The open directory that `source` is relative to.
-        shown: The file's name in errors.
+        name: The file's name in errors.
 
     Raises:
         SnapshotError: It is not a regular file, or changed each time while it was read.
@@ -156,7 +156,7 @@ def copy_file(source: str | Path, target: Path, *, dir_fd: int | None = None, sh
         with open(source, "rb", opener=lambda path, _: os.open(path, _FILE_FLAGS, dir_fd=dir_fd)) as reading:
             before = os.fstat(reading.fileno())
             if not stat.S_ISREG(before.st_mode):
-                msg = f"{shown or str(source)!r} is not a regular file"
+                msg = f"{name or str(source)!r} is not a regular file"
                 raise SnapshotError(msg)
             with target.open("xb") as writing:
                 shutil.copyfileobj(reading, writing, _CHUNK)
@@ -166,7 +166,7 @@ def copy_file(source: str | Path, target: Path, *, dir_fd: int | None = None, sh
         if (before.st_mtime_ns, before.st_size, size) == (after.st_mtime_ns, after.st_size, after.st_size):
             return
         target.unlink()
-    msg = f"{shown or str(source)!r} changes while it is read"
+    msg = f"{name or str(source)!r} changes while it is read"
     raise SnapshotError(msg, hint="Stop what writes to it, or exclude it.")
 
 

@@ -148,7 +148,7 @@ def test_the_report_may_come_through_a_variable_and_standard_input(folder: Path,
 def test_a_report_of_another_commit_is_spoken_of(folder: Path, job: dict[str, str]) -> None:
     done = _issue(folder, {**job, "GITHUB_SHA": OTHER_SHA}, "--dry-run")
     assert done.exit_code == 0
-    assert done.stderr == "The report is of commit 9c68c4a, but this run is for commit 0123456.\n"
+    assert done.stderr == "The report is for commit 9c68c4a, but this run is for commit 0123456.\n"
 
 
 def test_an_api_that_is_down_ends_with_its_own_code_and_a_rerun_opens_the_issue_once(

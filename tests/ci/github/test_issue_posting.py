@@ -51,7 +51,9 @@ def _deployment_of(digest: str) -> Deployment:
 def test_the_first_run_opens_the_issue_with_its_labels(api: GitHubApi, post: Post) -> None:
     posted = post()
     (issue,) = api.state.issues
-    assert posted == PostedIssue(1, issue["html_url"], "Deploy 9c68c4a to staging", IssueOutcome.OPENED)
+    assert posted == PostedIssue(
+        number=1, url=issue["html_url"], title="Deploy 9c68c4a to staging", outcome=IssueOutcome.OPENED
+    )
     assert issue["body"] == deployment().body()
     assert [label["name"] for label in issue["labels"]] == ["deployment", "staging"]
     assert all(len(label["color"]) == 6 and label["description"] for label in api.state.labels)

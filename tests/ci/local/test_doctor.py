@@ -69,7 +69,7 @@ async def test_another_user_than_root_has_no_embedded_engine(
     examination = await examine()
     assert not examination.embedded
     assert not examination.ready
-    with pytest.raises(EngineError, match="requires root, but the current user is 1000"):
+    with pytest.raises(EngineError, match="requires root, but the current user ID is 1000"):
         require_root()
 
 
@@ -178,7 +178,7 @@ class TestTheCommand:
         assert set(json.loads(out)) == {"findings", "dagger", "embedded"}
         assert set(json.loads(out)["findings"][0]) == {"what", "health", "found", "remedy"}
         assert err.splitlines() == [
-            "error: No engine can build: there is no Dagger engine, and the embedded engine lacks what it requires.",
+            "error: No engine is available: no Dagger engine responds, and the embedded engine is incomplete.",
             "`make setup` installs what the embedded engine requires.",
         ]
 

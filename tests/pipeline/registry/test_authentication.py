@@ -225,7 +225,7 @@ async def test_a_token_service_without_tls_elsewhere_is_sent_nothing() -> None:
     with (
         serving(lambda _: as_json({"token": TOKEN}), name="0.0.0.0") as elsewhere,  # noqa: S104 - asked, not bound to
         serving(_guarded(f"{elsewhere.url}/token")) as server,
-        pytest.raises(AuthError, match=r"without TLS: 0\.0\.0\.0") as caught,
+        pytest.raises(AuthError, match=r"does not use TLS: 0\.0\.0\.0") as caught,
     ):
         await _ask(server)
     assert elsewhere.asked == []
@@ -252,7 +252,7 @@ async def test_a_token_service_on_this_machine_may_do_without_tls_by_any_of_its_
 def test_a_realm_on_this_machine_without_tls_is_no_good_for_a_registry_elsewhere() -> None:
     auth = ChallengeAuth(ImageName(registry="ghcr.io", repository=REPOSITORY), CREDENTIALS, Access.PUSH)
     challenge = Challenge(scheme="bearer", realm="http://localhost:5001/token")
-    with pytest.raises(AuthError, match="without TLS: localhost"):
+    with pytest.raises(AuthError, match="does not use TLS: localhost"):
         auth._token_request(challenge)
     local = ChallengeAuth(ImageName(registry="[::1]:5001", repository=REPOSITORY), CREDENTIALS, Access.PUSH)
     named = Challenge(scheme="bearer", realm="http://[::1]:5001/token")

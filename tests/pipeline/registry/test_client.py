@@ -140,7 +140,7 @@ async def test_a_service_that_nothing_is_behind_is_told_at_the_first_request() -
             async with open_registry(image, None, service_url=url) as registry:
                 with pytest.raises(RegistryError) as caught:
                     await registry.check_access()
-            assert caught.value.message.startswith("Nothing answers behind --registry-service for localhost:5001: ")
+            assert caught.value.message.startswith("The service for localhost:5001 does not answer: ")
             assert re.search(r"[^.]\.$", caught.value.message)
             assert caught.value.hint == "Start the registry, and pass --registry-service tcp://localhost:PORT."
     assert len(server.asked) == 1

@@ -67,15 +67,6 @@ def test_the_subject_is_the_first_line(message: str, subject: str) -> None:
     assert Commit(sha=SHA, message=message).subject == subject
 
 
-def test_dirty_paths_are_listed_up_to_five() -> None:
-    assert checkout(dirty=("a", "b")).dirty_summary() == "a, b"
-    assert checkout(dirty=tuple("abcdefg")).dirty_summary() == "a, b, c, d, e and 2 more"
-
-
-def test_a_dirty_path_with_control_characters_is_quoted() -> None:
-    assert checkout(dirty=("a\x1b[31m\n",)).dirty_summary() == "'a\\x1b[31m\\n'"
-
-
 def test_a_commit_time_is_in_utc() -> None:
     assert commit_time(1_762_180_205) == TIME
     assert commit_time(-1) == datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)

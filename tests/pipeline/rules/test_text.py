@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from pipeline.rules.text import last_lines, one_line, quoted
+from pipeline.rules.text import last_lines, listed, one_line, quoted
 from tests.pipeline.strategies import anything
 
 
@@ -33,3 +33,12 @@ def test_a_quoted_text_is_short_and_printable(text: str) -> None:
     assert quoted(text).isprintable()
     assert quoted(text).encode()
     assert len(quoted(text)) < 900
+
+
+def test_up_to_five_texts_are_listed() -> None:
+    assert listed(("a", "b")) == "a, b"
+    assert listed("abcdefg") == "a, b, c, d, e and 2 more"
+
+
+def test_a_listed_text_with_control_characters_is_quoted() -> None:
+    assert listed(("a\x1b[31m\n",)) == "'a\\x1b[31m\\n'"
