@@ -25,6 +25,7 @@ LAYERS = (
     ("store.cleanup", "store.command_execution", "store.oci_images"),
     ("store.isolation", "store.containers", "store.registry_access", "store.git_repository"),
     ("store.buildah", "store.buildah_dockerfiles", "store.git_tree", "store.snapshots"),
+    ("store.dockerfile_limits", "store.dockerfile_rewriting"),
     ("store.overlay", "store.session_folders", "store.tree_reads", "store.git_commands"),
     ("store.storage", "store.trees", "store.rooted_paths"),
     ("store.tree_filter",),
