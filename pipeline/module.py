@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Annotated, Literal, ParamSpec, TypeVar
 
 import dagger
-from dagger import DefaultPath, Doc, Ignore, check, dag, enum_type, field, function, object_type
+from dagger import Doc, check, dag, enum_type, field, function, object_type
 
 # Private, but the only class whose message the SDK shows without a traceback; a test checks that.
 from dagger.mod._exceptions import FunctionError
@@ -23,20 +23,18 @@ from pipeline.registry.failures import service_error
 from pipeline.rules.errors import PipelineError, UsageError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.job_summary import render_summary
-from pipeline.rules.options import SHARED, RunRequest, VerifyOptions
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform, parse_platform
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks
+from pipeline.rules.shared_options import SHARED, RunRequest, VerifyOptions
+from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.rules.text import cause
 from pipeline.run import RegistryAccess, publish_run, published_digest
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# Only the checkout's configuration, which contains its origin; a worktree, where .git is a file, is accepted too.
-_ONLY_GIT_CONFIG = ["*", "!.git", ".git/*", "!.git/config"]
 
 
 def _described(name: str) -> Doc:
@@ -99,23 +97,8 @@ class Publication:
 class BackendPipeline:
     """Build the backend, tag it by the tagging rules, publish it, and return its digest."""
 
-    source: Annotated[
-        dagger.Directory,
-        DefaultPath("/backend"),
-        Ignore(list(NOT_SOURCE)),
-        _described("source"),
-    ]
-    repo: Annotated[
-        dagger.GitRepository,
-        DefaultPath("/"),
-        Doc("Git checkout to read the ref and commit from"),
-    ]
-    git_config: Annotated[
-        dagger.Directory,
-        DefaultPath("/"),
-        Ignore(_ONLY_GIT_CONFIG),
-        Doc("Directory with the checkout's .git/config, to read the origin on GitHub from"),
-    ]
+    ws: Annotated[dagger.Workspace, Doc("The caller's repository; the engine provides it")]
+    source: Annotated[str, _described("source")] = RunRequest.source
     dockerfile: Annotated[str, _described("dockerfile")] = RunRequest.dockerfile
     registry: Annotated[str, _described("registry")] = RunRequest.registry
     owner: Annotated[str | None, _described("owner")] = None
@@ -218,7 +201,10 @@ class BackendPipeline:
     async def _plan(
         self, ref: str | None, sha: str | None, latest: LatestPolicy = RunRequest.latest, *, allow_dirty: bool = False
     ) -> RunPlan:
+        source = parse_source(self.source)
         request = RunRequest(
+            source=source,
+            dockerfile=self.dockerfile,
             registry=self.registry,
             owner=self.owner,
             name=self.name,
@@ -228,13 +214,15 @@ class BackendPipeline:
             latest=latest,
             allow_dirty=allow_dirty,
         )
-        return plan_run(request, await read_checkout(self.repo, self.git_config, ref))
+        return plan_run(request, await read_checkout(self.ws, source, ref))
 
     def _platform(self) -> Platform | None:
         return None if self.platform is None else parse_platform(self.platform)
 
     def _source(self) -> Source:
-        return Source(self.source, self.dockerfile)
+        path = parse_source(self.source)
+        directory = self.ws.directory(f"/{path}", exclude=list(NOT_SOURCE))
+        return Source(directory, path, self.dockerfile)
 
 
 async def _credentials(image: ImageName, username: str | None, token: dagger.Secret | None) -> Credentials | None:

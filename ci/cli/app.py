@@ -10,7 +10,7 @@ import typer
 
 from ci.cli import build_commands, doctor_command, github_commands, registry_commands, session_command
 from ci.cli.console import error_console, print_verbatim
-from pipeline.rules.errors import ExitCode
+from pipeline.rules.exit_codes import ExitCode
 from pipeline.rules.text import one_line
 
 app = typer.Typer(

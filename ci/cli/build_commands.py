@@ -10,10 +10,11 @@ import typer
 
 from ci.cli.command import command
 from ci.cli.console import ConsoleProgress, error_console, print_verbatim
-from ci.cli.options import CommonOptions, DebugOptions, EngineOptions, run_settings
+from ci.cli.extra_options import CommonOptions, DebugOptions, EngineOptions, run_settings
+from ci.cli.printing import headline, plan_text, print_answer, print_tags
 from ci.cli.report_file import forget_report, write_report
-from ci.cli.results import headline, plan_text, print_answer, print_tags
-from pipeline.rules.options import (
+from pipeline.rules.runtime_checks import RuntimeChecks, parse_command
+from pipeline.rules.shared_options import (
     AccessOptions,
     BuildOptions,
     CommitOptions,
@@ -22,7 +23,6 @@ from pipeline.rules.options import (
     TagOptions,
     VerifyOptions,
 )
-from pipeline.rules.runtime_checks import RuntimeChecks, parse_command
 
 
 @dataclass(frozen=True, kw_only=True)

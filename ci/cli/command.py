@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 import typer
 
 from ci.cli.console import error_console
+from ci.cli.extra_options import DebugOptions
 from ci.cli.lifecycle import run_command
-from ci.cli.options import DebugOptions
-from pipeline.rules.options import Option, environment_variable, options_of
+from pipeline.rules.shared_options import Option, environment_variable, options_of
 
 Options = TypeVar("Options", bound=DebugOptions)
 Command = Callable[[Options], Awaitable[None]]
@@ -62,6 +62,8 @@ def _parameters(model: type[DebugOptions]) -> Iterator[inspect.Parameter]:
     for group in model.__mro__:
         for name in [name for name in inspect.get_annotations(group) if name in left]:
             default = left.pop(name).default
+            if _is_parsed(hints[name]) and default is not None:
+                default = str(default)
             yield inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
@@ -70,12 +72,18 @@ def _parameters(model: type[DebugOptions]) -> Iterator[inspect.Parameter]:
             )
 
 
+def _is_parsed(hint: Any) -> bool:  # noqa: ANN401 - annotations have no common type
+    """Return whether an option's value is a text on the command line that `Option.parse` reads."""
+    note = get_args(hint)[1]
+    return isinstance(note, Option) and note.parse is not None
+
+
 def _described(hint: Any, name: str, group: type) -> Any:  # noqa: ANN401 - annotations have no common type
     kind, note = get_args(hint)
     if not isinstance(note, Option):
         return hint
     return Annotated[
-        kind if note.parse is None else str | None,
+        str | None if _is_parsed(hint) else kind,
         typer.Option(
             f"--{name.replace('_', '-')}",
             help=f"{note.help}.",

@@ -6,8 +6,8 @@ import typer
 
 from ci.cli.command import command
 from ci.cli.console import answer_console, print_verbatim
-from ci.cli.options import CommonOptions
-from ci.cli.results import print_answer
+from ci.cli.extra_options import CommonOptions
+from ci.cli.printing import print_answer
 from ci.local.doctor import Health, examine
 from pipeline.rules.errors import EngineError
 

@@ -12,8 +12,8 @@ import typer
 from ci import deferred
 from ci.cli.command import command
 from ci.cli.console import error_console, print_verbatim
-from ci.cli.options import CommonOptions, DebugOptions
-from ci.cli.results import print_answer
+from ci.cli.extra_options import CommonOptions, DebugOptions
+from ci.cli.printing import print_answer
 from ci.github.command_files import append, output_lines
 from ci.github.deployment_issue import Deployment, DeploymentEnvironment
 from ci.github.failed_log import failure_summary, read_failed_log

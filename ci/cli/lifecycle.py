@@ -12,7 +12,8 @@ from rich.console import Console
 
 from ci.cli.console import print_verbatim
 from pipeline.concurrency import first_error
-from pipeline.rules.errors import ExitCode, PipelineError
+from pipeline.rules.errors import PipelineError
+from pipeline.rules.exit_codes import ExitCode
 
 _BY_SIGNAL = 128
 

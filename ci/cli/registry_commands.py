@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from ci.cli.command import command
-from ci.cli.options import CommonOptions
-from ci.cli.results import print_answer
+from ci.cli.extra_options import CommonOptions
+from ci.cli.printing import print_answer
 from ci.local_registry.server import down, status, up
 from ci.local_registry.settings import DEFAULT_PORT, RegistrySettings, RegistryStatus
 from ci.system.folders import base_images_folder

@@ -6,16 +6,36 @@ Pure. The rules are those of https://docs.docker.com/reference/dockerfile/ ("For
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _DIRECTIVE = re.compile(r"#\s*(?P<name>\w+)\s*=\s*(?P<value>\S+)\s*")
 _ESCAPES = ("\\", "`")
-_WITH_HEREDOCS = frozenset({"RUN", "COPY", "ADD"})
+_WITH_HEREDOCS = re.compile(r"(ONBUILD\s+)?(RUN|COPY|ADD)\s", re.IGNORECASE)
 # A word of the form <<NAME, <<-NAME or <<"NAME"; quoted texts are matched too, so that what is in them does not count.
 _HEREDOC_OR_QUOTED = re.compile(
     r"(?<!\S)\d*<<(?P<dash>-?)(?P<quote>[\"']?)(?P<name>[^\s<\"']+)(?P=quote)(?!\S)"
     r"|\"(?:\\.|[^\"\\])*\"|'[^']*'"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Heredoc:
+    """A here-document.
+
+    Attributes:
+        name: Its delimiter, without quotes.
+        body: Its lines, each with its end; without leading tabs if the delimiter has a dash.
+        raw: Its lines as they are in the file.
+        expands: Whether the builder replaces variables in it if it becomes a file: the delimiter has no quotes.
+        ended: Whether a line ends it.
+    """
+
+    name: str
+    body: str
+    raw: str
+    expands: bool
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +47,20 @@ class Instruction:
         rest: What follows the keyword, on one line, without the text of heredocs.
         first: The number of its first line, from 0.
         last: The number of its last line, that of its heredocs included.
-        heredocs: The names of its heredocs.
+        heredocs: Its heredocs, in order.
     """
 
     keyword: str
     rest: str
     first: int
     last: int
-    heredocs: tuple[str, ...] = ()
+    heredocs: tuple[Heredoc, ...] = ()
 
 
 def read_instructions(text: str) -> list[Instruction]:
     """Read the instructions of a Dockerfile, without comments. Every text can be read."""
     lines = text.removeprefix("\ufeff").split("\n")
-    escape = _escape_character(lines)
+    escape = escape_character(lines)
     found: list[Instruction] = []
     number = 0
     while number < len(lines):
@@ -67,22 +87,29 @@ def _read_one(lines: list[str], first: int, escape: str) -> Instruction:
         number += 1
     keyword, _, rest = " ".join(part for part in parts if part).partition(" ")
     keyword, rest = keyword.upper(), rest.strip()
-    heredocs = list(_HEREDOC_OR_QUOTED.finditer(rest)) if keyword in _WITH_HEREDOCS else []
-    names: list[str] = []
-    for heredoc in heredocs:
-        if heredoc["name"] is not None:
-            names.append(heredoc["name"])
-            last = _end_of_heredoc(lines, last + 1, heredoc["name"], tabs=bool(heredoc["dash"]))
-    return Instruction(keyword, rest, first, last, tuple(names))
+    heredocs: list[Heredoc] = []
+    for found in _HEREDOC_OR_QUOTED.finditer(rest) if _WITH_HEREDOCS.match(f"{keyword} {rest} ") else ():
+        if found["name"] is not None:
+            heredoc, last = _read_heredoc(lines, last + 1, found)
+            heredocs.append(heredoc)
+    return Instruction(keyword, rest, first, last, tuple(heredocs))
 
 
-def _end_of_heredoc(lines: list[str], start: int, name: str, *, tabs: bool) -> int:
-    """Return the number of the line that ends a heredoc, or of the last line of the file if none does."""
-    for number in range(start, len(lines)):
-        line = lines[number].rstrip("\r")
-        if (line.lstrip("\t") if tabs else line) == name:
-            return number
-    return len(lines) - 1
+def _read_heredoc(lines: list[str], start: int, found: re.Match[str]) -> tuple[Heredoc, int]:
+    """Return a heredoc and the number of the line that ends it, or of the last line of the file if none does."""
+    name, tabs = found["name"], bool(found["dash"])
+    ends = (number for number in range(start, len(lines)) if _delimiter(lines[number], tabs=tabs) == name)
+    end = next(ends, None)
+    content = lines[start:end]
+    raw = "".join(f"{line}\n" for line in content)
+    body = "".join(f"{line.lstrip(chr(9))}\n" for line in content) if tabs else raw
+    heredoc = Heredoc(name, body, raw, expands=not found["quote"], ended=end is not None)
+    return heredoc, len(lines) - 1 if end is None else end
+
+
+def _delimiter(line: str, *, tabs: bool) -> str:
+    line = line.rstrip("\r")
+    return line.lstrip("\t") if tabs else line
 
 
 def _is_skipped(line: str) -> bool:
@@ -90,7 +117,7 @@ def _is_skipped(line: str) -> bool:
     return not stripped or stripped.startswith("#")
 
 
-def _escape_character(lines: list[str]) -> str:
+def escape_character(lines: Sequence[str]) -> str:
     """Return the character that continues a line; a directive at the top of the file can change it."""
     for line in lines:
         directive = _DIRECTIVE.fullmatch(line.strip())

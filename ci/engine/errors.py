@@ -38,11 +38,12 @@ class NotServedError(QueryFailedError):
     """A field, an argument or a value of one that only a Dagger engine serves.
 
     Args:
-        what: Its name in the schema, such as `Container.asService` or `Container.from(platform:)`.
+        what: Its name in the schema, such as `Container.asService` or `Container.from(platform:)`, or in a Dockerfile.
+        hint: How to do without it, if there is a way.
     """
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is not served by the embedded engine; a Dagger engine serves it")
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(f"{what} is not served by the embedded engine; a Dagger engine serves it", hint=hint)
 
 
 class ExecFailedError(QueryFailedError):

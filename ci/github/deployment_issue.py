@@ -52,21 +52,6 @@ _ENVIRONMENT_LABELS = {
     DeploymentEnvironment.STAGING: Label(name="staging", color="fbca04", description="Concerns staging"),
     DeploymentEnvironment.PRODUCTION: Label(name="production", color="d93f0b", description="Concerns production"),
 }
-_CHECKLISTS = {
-    DeploymentEnvironment.STAGING: (
-        "The commit is the one to run on staging",
-        "The image is pulled on the staging server",
-        "It is deployed with the command above",
-        "`/up` answers, and the log shows no errors",
-    ),
-    DeploymentEnvironment.PRODUCTION: (
-        "This digest ran on staging without problems",
-        "The digest that runs in production now is noted, for a rollback",
-        "The image is pulled on the production server",
-        "It is deployed with the command above",
-        "`/up` answers, and the log shows no errors",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +134,6 @@ class Deployment:
                 "trigger": "" if self.context.trigger is None else self.context.trigger.value,
                 "run": OUTSIDE if variables.run_id is None else f"Run {variables.run_id}",
                 "run_url": self.context.run_url,
-                "checklist": [
-                    (Markdown("x" if item in ticked else " "), Markdown(item)) for item in _CHECKLISTS[self.environment]
-                ],
+                "ticked": ticked,
             },
         )

@@ -82,7 +82,7 @@ def parse_failed_log(content: str) -> FailedLog:
 
 def failure_summary(log: FailedLog) -> str:
     """Return the job summary of a failed run, in Markdown: the error and the last lines of its log."""
-    return render("failure.md.j2", {"message": log.message, "tail": log.tail, "cut": log.cut})
+    return render("failure-summary.md.j2", {"message": log.message, "tail": log.tail, "cut": log.cut})
 
 
 def hide_secret(content: str, secret: str) -> str:

@@ -13,7 +13,8 @@ from githubkit.exception import RateLimitExceeded, RequestError, RequestFailed
 from pydantic import SecretStr
 
 from ci.github.failed_log import hide_secret
-from pipeline.rules.errors import AuthError, ExitCode, PipelineError, UsageError
+from pipeline.rules.errors import AuthError, PipelineError, UsageError
+from pipeline.rules.exit_codes import ExitCode
 from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.text import one_line
 

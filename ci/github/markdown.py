@@ -7,7 +7,7 @@ no text from outside can be taken for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
@@ -90,6 +90,16 @@ def fence(content: str, language: str = "") -> Markdown:
     return Markdown(f"{mark}{language}\n{lines}\n{mark}")
 
 
+def task(item: str, ticked: Collection[str]) -> Markdown:
+    """Return an item of a task list.
+
+    Args:
+        item: Its Markdown; from the template, never from outside.
+        ticked: The items that are ticked.
+    """
+    return Markdown(f"- [{'x' if item in ticked else ' '}] {item}")
+
+
 def plain_lines(content: str) -> str:
     """Return text without terminal codes and hidden characters, with newlines for all kinds of line ends."""
     without_codes = without_terminal_codes(_LINKS_OF_TERMINALS.sub("", content))
@@ -121,5 +131,12 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
-    environment.filters |= {"code": code, "link": link, "reference": reference, "text": text, "fence": fence}
+    environment.filters |= {
+        "code": code,
+        "link": link,
+        "reference": reference,
+        "text": text,
+        "fence": fence,
+        "task": task,
+    }
     return environment

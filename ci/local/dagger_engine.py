@@ -98,6 +98,7 @@ async def open_engine(
     mirrors: Sequence[Mirror],
     *,
     source: Path,
+    source_path: str,
     dockerfile: str,
     image: ImageName,
     credentials: Credentials | None,
@@ -109,6 +110,7 @@ async def open_engine(
         observer: Called with what the embedded engine does.
         mirrors: Where the embedded engine looks for base images first.
         source: The directory to build.
+        source_path: Its path in the repository.
         dockerfile: The Dockerfile's path in it.
         image: The image, whose registry the engine must reach.
         credentials: For that registry, or None.
@@ -119,7 +121,7 @@ async def open_engine(
     async with open_session(kind, observer, mirrors):
         directory = dag.host().directory(str(source.absolute()), exclude=list(NOT_SOURCE))
         access = EngineAccess(credentials, _registry_service(image) if kind is EngineKind.DAGGER else None)
-        yield DaggerEngine(DaggerBuilder(Source(directory, dockerfile), access))
+        yield DaggerEngine(DaggerBuilder(Source(directory, source_path, dockerfile), access))
 
 
 def _registry_service(image: ImageName) -> dagger.Service | None:

@@ -1,4 +1,4 @@
-"""Checks which engines, registry and token are available locally."""
+"""Checks which engines, registry and credentials are available locally."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from ci.local.engine_choice import RUNNER_HOST, dagger_program, find_dagger, find_runtime
+from ci.local.registry_login import GITHUB_TOKEN
 from ci.local_registry.server import status
 from ci.local_registry.settings import RegistrySettings
 from ci.system.dagger_version import DAGGER_VERSION
+from ci.system.docker_config import find_login
 from ci.system.processes import run_process
 from pipeline.concurrency import each
+from pipeline.rules.shared_options import DEFAULT_REGISTRY
+from pipeline.rules.text import quoted
 
 _SECONDS = 10.0
 
@@ -69,7 +73,7 @@ class Examination(BaseModel):
 
 
 async def examine() -> Examination:
-    """Run all checks; nothing is changed, and no other machine is contacted."""
+    """Run all checks; nothing is changed, and only a credential helper may contact another machine."""
     checks: dict[str, Callable[[], Awaitable[Finding]]] = {
         "git": lambda: _program("git", ["git", "--version"], _SETUP),
         "dagger": _dagger,
@@ -85,7 +89,7 @@ async def examine() -> Examination:
             "docker-registry", ["docker-registry", "--version"], f"The local registry requires it. {_SETUP}"
         ),
         "local registry": _local_registry,
-        "token": _token,
+        "credentials": _credentials,
     }
     found: dict[str, Finding] = {}
 
@@ -151,8 +155,20 @@ async def _local_registry() -> Finding:
     return Finding(what="local registry", health=Health.MISSING, found="not running", remedy="lr-ci registry up")
 
 
-async def _token() -> Finding:
-    if os.environ.get("GITHUB_TOKEN"):
-        return Finding(what="token", health=Health.OK, found="GITHUB_TOKEN is set")
-    remedy = "For ghcr.io: set GITHUB_TOKEN to a classic token with write:packages, or use --token env:NAME."
-    return Finding(what="token", health=Health.MISSING, found="GITHUB_TOKEN is not set", remedy=remedy)
+async def _credentials() -> Finding:
+    what = f"credentials for {DEFAULT_REGISTRY}"
+    if GITHUB_TOKEN.is_set:
+        return Finding(what=what, health=Health.OK, found="GITHUB_TOKEN is set")
+    search = await find_login(DEFAULT_REGISTRY)
+    if search.login is not None:
+        return Finding(
+            what=what, health=Health.OK, found=f"user {quoted(search.login.username)} in {search.login.place}"
+        )
+    remedy = (
+        f"Run docker login {DEFAULT_REGISTRY}, or set GITHUB_TOKEN, or use --token env:NAME: "
+        "a classic token with write:packages. dagger call needs --token."
+    )
+    if search.problems:
+        return Finding(what=what, health=Health.BROKEN, found=" ".join(search.problems), remedy=remedy)
+    found = "GITHUB_TOKEN is not set, and Docker's configuration has no login"
+    return Finding(what=what, health=Health.MISSING, found=found, remedy=remedy)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from pipeline.concurrency import each
 from pipeline.rules.checkout import Checkout, Commit, commit_time
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import TAGS, CommitSha, is_commit, parse_commit
+from pipeline.rules.source_path import TOP
 
 _SECONDS = 60.0
 _COMMIT = ("log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%H%x00%ct%x00%B")
@@ -18,8 +22,9 @@ _QUESTIONS = {
     "commit": (*_COMMIT, "HEAD"),
     "tags": ("tag", "--points-at", "HEAD"),
     "origin": ("config", "--get", "remote.origin.url"),
-    "status": ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"),
 }
+_STATUS = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
+_SUBMODULE = "160000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +40,14 @@ class HostCheckout:
     checkout: Checkout
 
 
-async def read_host_checkout(folder: Path, named: str | None = None, ref: str | None = None) -> HostCheckout:
+async def read_host_checkout(
+    folder: Path, source: str = TOP, named: str | None = None, ref: str | None = None
+) -> HostCheckout:
     """Read the checkout that contains a directory.
 
     Args:
         folder: Any directory of the checkout.
+        source: The directory to build, whose changes count: its path from the top.
         named: The commit that the user gave; it may be invalid or missing in the repository.
         ref: The ref that the user gave; it may be invalid or missing in the repository.
 
@@ -49,6 +57,7 @@ async def read_host_checkout(folder: Path, named: str | None = None, ref: str | 
     top = await _git(folder, "rev-parse", "--show-toplevel")
     if top.exit_code != 0:
         raise _no_repository(folder, top.stderr)
+    top_folder = Path(top.stdout.removesuffix("\n"))
     answers: dict[str, Completed] = {}
 
     async def ask(name: str) -> None:
@@ -56,13 +65,10 @@ async def read_host_checkout(folder: Path, named: str | None = None, ref: str | 
 
     await each(_QUESTIONS, ask)
     if answers["commit"].exit_code != 0:
-        raise await _no_commit(folder, top.stdout.removesuffix("\n"), answers["commit"].stderr)
-    if answers["status"].exit_code != 0:
-        msg = f"Git could not compare the working tree with its commit: {_first_line(answers['status'].stderr)}"
-        raise CheckoutError(msg)
+        raise await _no_commit(folder, str(top_folder), answers["commit"].stderr)
     head = _read_commit(answers["commit"])
     return HostCheckout(
-        top=Path(top.stdout.removesuffix("\n")),
+        top=top_folder,
         checkout=Checkout(
             head=head,
             named=await _other_commit(folder, named, head),
@@ -70,9 +76,41 @@ async def read_host_checkout(folder: Path, named: str | None = None, ref: str | 
             ref=answers["ref"].stdout.strip() or None,
             tags=tuple(answers["tags"].stdout.split()),
             origin=answers["origin"].stdout.strip() or None,
-            dirty=tuple(sorted(entry[3:] for entry in answers["status"].stdout.split("\x00") if entry)),
+            dirty=await _dirty_paths(top_folder, source),
         ),
     )
+
+
+async def _dirty_paths(top: Path, source: str) -> tuple[str, ...]:
+    """Return the paths in the source that differ from HEAD, even where git was told to overlook that."""
+    within = () if source == TOP else ("--", f":(top,literal){source}")
+    dirty = await _changed_paths(top, within)
+    overlooked = False
+    listed = _compared(await _git(top, "ls-files", "-v", "--stage", "-z", *within))
+    for entry in listed.stdout.split("\x00"):
+        attributes, _, path = entry.partition("\t")
+        tag, _, mode = attributes.partition(" ")
+        overlooked = overlooked or tag.islower() or tag == "S"  # assume-unchanged, skip-worktree
+        if mode.startswith(_SUBMODULE) and not (top / path / ".git").exists():
+            dirty.add(path)
+    if overlooked:
+        with tempfile.TemporaryDirectory(prefix="lr-ci-index-") as index:
+            fresh = {"GIT_INDEX_FILE": os.fspath(Path(index, "index"))}  # without what the other index says of files
+            _compared(await _git(top, "read-tree", "HEAD", env=fresh))
+            dirty |= await _changed_paths(top, within, fresh)
+    return tuple(sorted(dirty))
+
+
+async def _changed_paths(top: Path, within: Sequence[str], env: Mapping[str, str] | None = None) -> set[str]:
+    status = _compared(await _git(top, *_STATUS, *within, env=env))
+    return {entry[3:] for entry in status.stdout.split("\x00") if entry}
+
+
+def _compared(answer: Completed) -> Completed:
+    if answer.exit_code != 0:
+        msg = f"Git could not compare the working tree with its commit: {_first_line(answer.stderr)}"
+        raise CheckoutError(msg)
+    return answer
 
 
 def _read_commit(answer: Completed) -> Commit:
@@ -96,9 +134,11 @@ async def _tagged_commit(folder: Path, ref: str | None) -> CommitSha | None:
     return parse_commit(answer.stdout.strip()) if answer.exit_code == 0 else None
 
 
-async def _git(folder: Path, *arguments: str) -> Completed:
+async def _git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Completed:
+    command = ["git", "--no-optional-locks", *arguments]
+    environment = None if env is None else os.environ | env
     try:
-        return await run_process(["git", "--no-optional-locks", *arguments], cwd=folder, time_limit=_SECONDS)
+        return await run_process(command, cwd=folder, time_limit=_SECONDS, env=environment)
     except FileNotFoundError as error:
         if not folder.is_dir():
             msg = f"Directory {folder} not found."

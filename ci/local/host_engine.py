@@ -41,6 +41,7 @@ class HostEngine:
         stack: Closes the session.
         choice: Which engine is requested.
         source: The directory to build.
+        source_path: Its path in the repository.
         dockerfile: The Dockerfile's path in it.
         image: The image, whose registry the engine must reach.
         credentials: For that registry, or None.
@@ -50,6 +51,7 @@ class HostEngine:
     stack: AsyncExitStack
     choice: EngineChoice
     source: Path
+    source_path: str
     dockerfile: str
     image: ImageName
     credentials: Credentials | None
@@ -75,6 +77,7 @@ class HostEngine:
                 self._observe,
                 mirrors,
                 source=self.source,
+                source_path=self.source_path,
                 dockerfile=self.dockerfile,
                 image=self.image,
                 credentials=self.credentials,

@@ -13,23 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ci.local.engine_choice import EngineChoice
-from ci.local.git_checkout import read_host_checkout
+from ci.local.git_checkout import HostCheckout, read_host_checkout
 from ci.local.host_engine import HostEngine, RunProgress
-from ci.system.secret_source import SecretKind, SecretSource, SecretSourceError
+from ci.local.registry_login import GITHUB_TOKEN, docker_credentials
+from ci.system.secret_source import SecretSource, SecretSourceError
 from pipeline.progress import Steps
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.checkout import Checkout
 from pipeline.rules.errors import CheckoutError, UsageError
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.options import DEFAULT_REGISTRY, RunRequest
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
+from pipeline.rules.shared_options import DEFAULT_REGISTRY, RunRequest
+from pipeline.rules.source_path import missing_source
 from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, publish_run, published_digest
-
-_GITHUB_TOKEN = SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
-_DEFAULT_SOURCE = "backend"
 
 
 def _current_directory() -> Path:
@@ -48,7 +47,7 @@ class RunSettings:
         request: The request to the pipeline.
         folder: Where the command was started.
         username: The user at the registry; the image's owner if None.
-        token: Where the token is; `GITHUB_TOKEN` for GHCR if None and that is set.
+        token: Where the token is; if None, `GITHUB_TOKEN` for GHCR if that is set, then Docker's configuration.
         engine: Which engine to use.
     """
 
@@ -70,7 +69,7 @@ class RunSettings:
         """
         checkout: Checkout | None = None
         try:
-            checkout = (await read_host_checkout(self.folder, self.request.sha, self.request.ref)).checkout
+            checkout = (await self._read_checkout()).checkout
         except CheckoutError:
             if self.request.ref is None or self.request.sha is None:
                 raise
@@ -85,20 +84,24 @@ class RunSettings:
         Raises:
             UsageError: The source directory or the Dockerfile does not exist, or the request is not valid.
         """
-        host = await read_host_checkout(self.folder, self.request.sha, self.request.ref)
+        host = await self._read_checkout()
         plan = plan_run(self.request, host.checkout)
-        given, dockerfile = self.request.source, self.request.dockerfile
-        source = host.top / _DEFAULT_SOURCE if given is None else self.folder / given
+        dockerfile = self.request.dockerfile
+        source = host.top / self.request.source
+        if builds and not source.is_dir():
+            raise missing_source(self.request.source)
         if builds and not (source / dockerfile).is_file():
-            missing = f"Source directory {source} not found." if not source.is_dir() else None
-            msg = missing or f"Dockerfile {quoted(dockerfile)} not found in {source}."
+            msg = f"Dockerfile {quoted(dockerfile)} not found in directory {quoted(self.request.source)}."
             raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
         return Run(self, plan, source, await self._credentials(plan.image))
 
+    async def _read_checkout(self) -> HostCheckout:
+        return await read_host_checkout(self.folder, self.request.source, self.request.sha, self.request.ref)
+
     async def _credentials(self, image: ImageName) -> Credentials | None:
         token = self.token
-        if token is None and image.registry == DEFAULT_REGISTRY and _GITHUB_TOKEN.is_set:
-            token = _GITHUB_TOKEN
+        if token is None and image.registry == DEFAULT_REGISTRY and GITHUB_TOKEN.is_set:
+            token = GITHUB_TOKEN
         if token is None:
             return None
         try:
@@ -115,7 +118,7 @@ class Run:
         settings: The command's options.
         plan: What the run does.
         source: The directory to build.
-        credentials: For the registry, or None.
+        credentials: For the registry, or None if only Docker's configuration may have some.
     """
 
     settings: RunSettings
@@ -129,8 +132,9 @@ class Run:
         Raises:
             PipelineError: One of its subclasses, by what went wrong.
         """
-        async with self._engine(progress) as engine:
-            return await publish_run(self.plan, engine, RegistryAccess(self.credentials), progress)
+        credentials = await self._signed_in(progress)
+        async with self._engine(progress, credentials) as engine:
+            return await publish_run(self.plan, engine, RegistryAccess(credentials), progress)
 
     async def build(self, progress: RunProgress, output: Path | None) -> None:
         """Build without publishing, and write the image to a file if one is given, as an OCI archive.
@@ -174,26 +178,32 @@ class Run:
             RegistryError: The image could not be pulled.
             VerificationError: The image failed a check.
         """
-        wanted = await published_digest(self.plan, digest, RegistryAccess(self.credentials))
-        async with self._engine(progress) as engine:
+        credentials = await self._signed_in(progress)
+        wanted = await published_digest(self.plan, digest, RegistryAccess(credentials))
+        async with self._engine(progress, credentials) as engine:
             return await (await engine.open()).verify(self.plan.image, wanted, checks)
 
+    async def _signed_in(self, progress: RunProgress) -> Credentials | None:
+        """Return the credentials for the registry: those that were given, else those of Docker's configuration."""
+        return self.credentials or await docker_credentials(self.plan.image, progress.notice)
+
     @asynccontextmanager
-    async def _engine(self, progress: RunProgress) -> AsyncIterator[HostEngine]:
+    async def _engine(self, progress: RunProgress, credentials: Credentials | None) -> AsyncIterator[HostEngine]:
         async with AsyncExitStack() as stack:
             yield HostEngine(
                 stack=stack,
                 choice=self.settings.engine,
                 source=self.source,
+                source_path=self.settings.request.source,
                 dockerfile=self.settings.request.dockerfile,
                 image=self.plan.image,
-                credentials=self.credentials,
+                credentials=credentials,
                 progress=progress,
             )
 
     @asynccontextmanager
     async def _built(self, progress: RunProgress) -> AsyncIterator[HostEngine]:
-        async with self._engine(progress) as engine:
+        async with self._engine(progress, self.credentials) as engine:
             with Steps(progress).step("build the image"):
                 await engine.build(self.plan)
             yield engine

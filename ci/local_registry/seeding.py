@@ -15,7 +15,7 @@ from ci.dockerfile.base_images import BaseImage
 from ci.local_registry.debian import EPOCH, DebianBase, debian_base, make_root_filesystem
 from ci.local_registry.locks import exclusive_lock
 from ci.local_registry.oci_layout import write_layout
-from ci.local_registry.ports import loopback_client
+from ci.local_registry.port_checks import loopback_client
 from ci.local_registry.settings import RegistrySettings
 from ci.system.processes import run_process
 from pipeline.rules.errors import EngineError, RegistryError

@@ -12,7 +12,7 @@ import anyio
 from anyio import to_thread
 
 from ci.local_registry.locks import exclusive_lock
-from ci.local_registry.ports import answers, refuse_taken_port, wait_until_free
+from ci.local_registry.port_checks import answers, refuse_taken_port, wait_until_free
 from ci.local_registry.process_record import ProcessRecord, end_process, read_record
 from ci.local_registry.settings import RegistrySettings, RegistryStatus
 from ci.system.process_identity import birth

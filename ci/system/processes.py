@@ -24,6 +24,10 @@ POLL_SECONDS = 0.02
 _GRACE_SECONDS = 5.0
 
 
+class OutputLimitError(Exception):
+    """A child wrote more than it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """How a child process ended.
@@ -48,6 +52,7 @@ async def run_process(
     stdin: bytes | None = None,
     on_stdout: LineSink | None = None,
     on_stderr: LineSink | None = None,
+    output_limit: int | None = None,
 ) -> Completed:
     """Run a command in its own process group and wait for it to end.
 
@@ -59,6 +64,7 @@ async def run_process(
         stdin: Its standard input; empty if None.
         on_stdout: Called with each line of standard output as it is written.
         on_stderr: Called with each line of standard error as it is written.
+        output_limit: How many characters it may write to each of both; any number if None.
 
     Returns:
         How it ended, whatever its exit status. Background processes that it left keep running.
@@ -66,6 +72,7 @@ async def run_process(
     Raises:
         FileNotFoundError: The program or the working directory does not exist.
         TimeoutError: It did not end in time, or a process that it left kept its output open; its group was stopped.
+        OutputLimitError: It wrote more than the limit; its group was stopped.
     """
     # Shielded, or a child that was started while the caller is cancelled would never be stopped.
     with anyio.CancelScope(shield=True):
@@ -86,8 +93,8 @@ async def run_process(
             async with anyio.create_task_group() as tasks:
                 if stdin is not None:
                     tasks.start_soon(_feed, process, stdin)
-                tasks.start_soon(_drain, process.stdout, out, on_stdout)
-                tasks.start_soon(_drain, process.stderr, err, on_stderr)
+                tasks.start_soon(_drain, process.stdout, out, on_stdout, output_limit)
+                tasks.start_soon(_drain, process.stderr, err, on_stderr, output_limit)
             exit_code = await process.wait()
         ended = True
     except BaseExceptionGroup as group:
@@ -143,12 +150,17 @@ async def _feed(process: Process, data: bytes) -> None:
         await stream.aclose()
 
 
-async def _drain(stream: ByteReceiveStream | None, into: list[str], sink: LineSink | None) -> None:
+async def _drain(stream: ByteReceiveStream | None, into: list[str], sink: LineSink | None, limit: int | None) -> None:
     if stream is None:
         return
     begun: list[str] = []
+    length = 0
     async for text in TextReceiveStream(stream, errors="replace"):
         into.append(text)
+        length += len(text)
+        if limit is not None and length > limit:
+            msg = f"more than {limit} characters of output"
+            raise OutputLimitError(msg)
         if sink is None:
             continue
         first, *more = text.split("\n")

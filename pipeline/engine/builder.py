@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import dagger
@@ -14,6 +15,7 @@ from pipeline.rules.image_name import DIGEST, ImageName
 from pipeline.rules.labels import FROM_DOCKERFILE, oci_labels
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.platforms import Platform, parse_platform
+from pipeline.rules.source_path import missing_source
 from pipeline.rules.text import quoted
 
 # Each has a slash inside, so that it means the same to .gitignore's rules and to .dockerignore's.
@@ -30,16 +32,21 @@ NOT_SOURCE = (
 """What is never part of a backend's source, whatever its own ignore files contain; it is not sent to the engine."""
 
 
+_NO_DIRECTORY = re.compile(r"workspace directory .*: (?:no such file or directory|not a directory)")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """What an image is built from.
 
     Attributes:
         directory: The build context.
+        path: Its path in the repository.
         dockerfile: The Dockerfile's path in it.
     """
 
     directory: dagger.Directory
+    path: str
     dockerfile: str = "Dockerfile"
 
 
@@ -187,9 +194,11 @@ async def _from_dockerfile(source: Source, platform: Platform | None, name: str)
     try:
         found = await source.directory.exists(source.dockerfile)
     except dagger.DaggerError as error:
+        if _NO_DIRECTORY.search(str(error)):
+            raise missing_source(source.path) from error
         raise _build_error(error, source, name) from error
     if not found:
-        msg = f"Dockerfile {quoted(source.dockerfile)} not found in the source directory."
+        msg = f"Dockerfile {quoted(source.dockerfile)} not found in directory {quoted(source.path)}."
         raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
     requested = None if platform is None else dagger.Platform(str(platform))
     return source.directory.docker_build(dockerfile=source.dockerfile, platform=requested)

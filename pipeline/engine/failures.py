@@ -22,7 +22,8 @@ _DENIED = re.compile(
     r"(?:^|:\s*)40[13]\s*$|unauthorized|denied|forbidden|no basic auth credentials|authentication required",
     re.IGNORECASE,
 )
-_STATUSES = "|".join(f"{status} {HTTPStatus(status).phrase}" for status in sorted(RETRIED))
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_STATUSES = "|".join(f"{status} {_PHRASES.get(status, '')}".rstrip() for status in sorted(RETRIED))
 # An engine reports some refused or dropped requests only as an upload that ended too early.
 _TRANSIENT = re.compile(
     rf"short read|unexpected EOF|connection reset|broken pipe|toomanyrequests|\b(?:{_STATUSES})", re.IGNORECASE

@@ -1,59 +1,74 @@
-"""Reads what git knows from a `dagger.GitRepository`."""
+"""Reads what git knows of the caller's repository, from a `dagger.Workspace`."""
 
 from __future__ import annotations
 
 import io
+import re
 import tempfile
-import zlib
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
 import dagger
 from dulwich.config import ConfigFile
-from dulwich.errors import ChecksumMismatch, FileFormatException
-from dulwich.object_store import DiskObjectStore
-from dulwich.objects import Commit as CommitObject
-from dulwich.objects import ObjectID
 
 from pipeline.concurrency import each
-from pipeline.rules.checkout import Checkout, Commit, commit_time
+from pipeline.engine.git_objects import CommittedSource, is_committed, overlooked_paths, read_commit
+from pipeline.rules.checkout import Checkout
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import TAGS, CommitSha, parse_commit, parse_version
-from pipeline.rules.text import cause, quoted
+from pipeline.rules.source_path import TOP, is_below
+from pipeline.rules.text import cause
 
 _DETACHED = "HEAD"
+_GIT = ".git"
 _CONFIG_PATH = ".git/config"
+_INDEX = ".git/index"
+_RULES = (".gitignore", ".gitattributes")
+_GLOB = re.compile(r"[*?\[\]\\]")
 
 
-async def read_checkout(
-    repository: dagger.GitRepository, git_config: dagger.Directory, requested: str | None = None
-) -> Checkout:
+class RepositoryFiles(Protocol):
+    """The files of the repository; the part of `dagger.Workspace` that is used."""
+
+    def directory(
+        self, path: str, *, exclude: list[str] | None = None, include: list[str] | None = None
+    ) -> dagger.Directory:
+        """Return a directory; paths that start with `/` start at the repository's top."""
+
+
+async def read_checkout(files: RepositoryFiles, source: str, requested: str | None = None) -> Checkout:
     """Read what is checked out.
 
     Args:
-        repository: The repository, local or remote.
-        git_config: The top directory of the checkout with at most `.git/config` in it; a worktree has none.
+        files: The files of the caller's repository.
+        source: The directory to build: its path from the repository's top.
         requested: The ref that the caller requests, if any.
 
     Raises:
-        CheckoutError: There is no commit, or git failed.
+        CheckoutError: There is no repository or no commit, or git failed.
     """
+    top = files.directory("/", include=[_GIT])
+    repository = top.as_git()
     head = repository.head()
     try:
         sha = parse_commit(await head.commit())
         ref = await head.ref()
-        url = await repository.url()
-        # A remote repository has no working tree.
-        dirty = await _dirty_paths(repository) if url is None else ()
         tags = await _version_tags_at(repository, sha) if ref == _DETACHED else ()
         tagged = await _tagged_commit(repository, requested)
-        origin = await _origin(git_config) if url is None else url
+        origin = await _origin(top)
     except dagger.QueryError as error:
         msg = f"Git could not read what is checked out: {cause(error)}."
         raise CheckoutError(msg, hint="Run this in a git repository with at least one commit.") from error
+    committed = await _read_commit(head, sha, source)
+    try:
+        dirty = await _dirty_paths(files, source, committed)
+    except dagger.QueryError as error:
+        msg = f"Git could not compare the working tree with its commit: {cause(error)}."
+        raise CheckoutError(msg) from error
     return Checkout(
-        head=await _read_commit(head, sha),
+        head=committed.commit,
         ref=None if ref == _DETACHED else ref,
         tags=tags,
         origin=origin,
@@ -62,12 +77,53 @@ async def read_checkout(
     )
 
 
-async def _dirty_paths(repository: dagger.GitRepository) -> tuple[str, ...]:
-    changes = repository.uncommitted()
-    if await changes.is_empty():
-        return ()
-    paths = {*await changes.modified_paths(), *await changes.added_paths(), *await changes.removed_paths()}
-    return tuple(sorted(paths))
+async def _dirty_paths(files: RepositoryFiles, source: str, committed: CommittedSource) -> tuple[str, ...]:
+    """Return the paths in the source that differ from HEAD.
+
+    Only the source and git's own files are read, so that git reports everything else as removed.
+    """
+    top = files.directory("/", include=_with_git_rules(source))
+    changes = top.as_git().uncommitted()
+    found: set[str] = set()
+    if not await changes.is_empty():
+        found = {*await changes.modified_paths(), *await changes.added_paths(), *await changes.removed_paths()}
+    for path in committed.submodules:
+        if not await top.glob(f"{_escaped(path)}/{_GIT}"):
+            found.add(path)
+    found.update(await _overlooked_paths(top, source, committed))
+    return tuple(sorted(path for path in found if is_below(path, source)))
+
+
+async def _overlooked_paths(top: dagger.Directory, source: str, committed: CommittedSource) -> list[str]:
+    """Return the paths that differ from HEAD where git was told to overlook that.
+
+    The index of a worktree is outside of it, and is not seen here.
+    """
+    if _INDEX not in await top.glob(_INDEX):
+        return []
+    with tempfile.TemporaryDirectory(prefix="backend-pipeline-") as folder:
+        index = Path(folder, "index")
+        await top.file(_INDEX).export(str(index))
+        paths = await anyio.to_thread.run_sync(overlooked_paths, index, source)
+        if not paths:
+            return []
+        tree = Path(folder, "tree")
+        await top.filter(include=[_escaped(path) for path in paths]).export(str(tree))
+        return [path for path in paths if not is_committed(tree / path, committed.files.get(path))]
+
+
+def _with_git_rules(source: str) -> list[str]:
+    """Return the patterns of the source, `.git`, and the files above the source that decide what git ignores."""
+    if source == TOP:
+        return []
+    parts = _escaped(source).split("/")
+    above = ["/".join([*parts[:depth], rules]) for depth in range(len(parts)) for rules in _RULES]
+    return [_GIT, *above, "/".join(parts)]
+
+
+def _escaped(path: str) -> str:
+    """Return the pattern that only this path matches."""
+    return _GLOB.sub(r"\\\g<0>", path)
 
 
 async def _version_tags_at(repository: dagger.GitRepository, sha: CommitSha) -> tuple[str, ...]:
@@ -91,11 +147,12 @@ async def _tagged_commit(repository: dagger.GitRepository, ref: str | None) -> C
     return parse_commit(await repository.tag(tag).commit())
 
 
-async def _origin(git_config: dagger.Directory) -> str | None:
-    # Not `exists`, which fails in a worktree, where .git is a file.
-    if _CONFIG_PATH not in await git_config.glob(_CONFIG_PATH):
+async def _origin(top: dagger.Directory) -> str | None:
+    """Return the URL of the remote `origin`; a worktree's is not known, as its `.git` is a file."""
+    # Not `exists`, which fails in a worktree.
+    if _CONFIG_PATH not in await top.glob(_CONFIG_PATH):
         return None
-    text = await git_config.file(_CONFIG_PATH).contents()
+    text = await top.file(_CONFIG_PATH).contents()
     try:
         value = ConfigFile.from_file(io.BytesIO(text.encode())).get((b"remote", b"origin"), b"url")
     except (KeyError, ValueError):
@@ -103,42 +160,13 @@ async def _origin(git_config: dagger.Directory) -> str | None:
     return value.decode(errors="replace")
 
 
-async def _read_commit(head: dagger.GitRef, sha: CommitSha) -> Commit:
-    """Read a commit's message and time from its object: the engine's API has neither."""
-    loose = f"objects/{sha[:2]}/{sha[2:]}"
-    objects = head.tree(depth=1).directory(".git").filter(include=[loose, "objects/pack/*"])
+async def _read_commit(head: dagger.GitRef, sha: CommitSha, source: str) -> CommittedSource:
+    """Read a commit from its objects: the engine's API has neither its message and time nor its trees."""
+    objects = head.tree(depth=1).directory(_GIT).filter(include=["objects"])
     with tempfile.TemporaryDirectory(prefix="backend-pipeline-") as folder:
         try:
             await objects.export(folder)
         except dagger.QueryError as error:
             msg = f"Git could not read commit {sha}: {cause(error)}."
             raise CheckoutError(msg) from error
-        return await anyio.to_thread.run_sync(_parse_commit_object, Path(folder) / "objects", sha)
-
-
-def _parse_commit_object(objects: Path, sha: CommitSha) -> Commit:
-    store = DiskObjectStore(str(objects))
-    try:
-        commit = store[ObjectID(sha.encode())]
-        if not isinstance(commit, CommitObject):
-            msg = f"{quoted(sha)} is not a commit."
-            raise CheckoutError(msg)
-        message = _decoded(commit.message, (commit.encoding or b"utf-8").decode("ascii", "replace"))
-        return Commit(sha=sha, message=message, time=commit_time(commit.commit_time))
-    except KeyError as error:
-        msg = f"The object of commit {quoted(sha)} is missing in the repository that the engine read."
-        raise CheckoutError(msg) from error
-    except (FileFormatException, ChecksumMismatch, zlib.error) as error:
-        msg = f"The object of commit {quoted(sha)} is damaged: {cause(error)}."
-        raise CheckoutError(msg, hint="Run `git fsck` for details.") from error
-    finally:
-        store.close()
-
-
-def _decoded(message: bytes, encoding: str) -> str:
-    """Decode a message in the commit's encoding, or as UTF-8 if Python does not support that."""
-    try:
-        text = message.decode(encoding, "replace")
-    except (LookupError, ValueError):
-        text = message.decode("utf-8", "replace")
-    return text.encode("utf-8", "replace").decode()  # some encodings can spell lone surrogates
+        return await anyio.to_thread.run_sync(read_commit, Path(folder) / "objects", sha, source)

@@ -37,8 +37,7 @@ def raise_for(response: httpx.Response, image: ImageName, what: str) -> None:
         given = "authorization" in response.request.headers
         verb = "refuses these credentials for" if given else "requires credentials for"
         msg = f"{image.registry} {verb} {what} (HTTP {status}{_because(response)})."
-        hint = access_hint(image) if given else "Give --token env:NAME, the variable that holds a token or password."
-        raise AuthError(msg, hint=hint)
+        raise AuthError(msg, hint=access_hint(image) if given else _login_hint(image))
     raise status_error(response, f"{image.registry} answered HTTP {status} for {what}{_because(response)}.", _RUN_AGAIN)
 
 
@@ -83,7 +82,15 @@ def access_hint(image: ImageName) -> str:
             "In Actions: `permissions: packages: write`, and package settings → Manage Actions access. "
             "On a laptop: a classic token with write:packages."
         )
-    return "Check the user and the token given by --username and --token."
+    return f"Check the user and the token: --username and --token, or for lr-ci docker login {image.registry}."
+
+
+def _login_hint(image: ImageName) -> str:
+    """Return what a user without credentials can do; a module cannot read Docker's configuration."""
+    return (
+        "Give --token env:NAME, the variable that holds a token or password. "
+        f"For lr-ci, docker login {image.registry} is enough."
+    )
 
 
 def _because(response: httpx.Response) -> str:

@@ -21,11 +21,13 @@ class Commit:
         sha: Its full name.
         message: Its whole message; empty if git does not have the commit.
         time: When it was committed, in UTC; None if git does not have the commit.
+        source_tree: Git's id of the source directory in it; None if git does not have it.
     """
 
     sha: CommitSha
     message: str = ""
     time: datetime | None = None
+    source_tree: str | None = None
 
     @property
     def short_sha(self) -> str:
@@ -49,7 +51,8 @@ class Checkout:
         origin: The URL of the remote `origin`; None if it has none.
         named: The commit that the caller requests, if git has it and it is not the one at HEAD.
         tagged: The commit that the requested tag points to, if git has that tag.
-        dirty: The paths, from the repository's top, that differ from the commit; ignored files do not count.
+        dirty: The paths in the source, from the repository's top, that differ from the commit; ignored files do not
+            count.
     """
 
     head: Commit

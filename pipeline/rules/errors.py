@@ -6,29 +6,9 @@ A message states what happened and to which reference; `hint` states what to do 
 from __future__ import annotations
 
 from copy import copy
-from enum import IntEnum
 from typing import ClassVar, Self
 
-
-class ExitCode(IntEnum):
-    """The exit codes of `lr-ci`, with their meanings."""
-
-    meaning: str
-
-    def __new__(cls, value: int, meaning: str) -> Self:
-        """Return a code with its meaning, which the help shows."""
-        code = int.__new__(cls, value)
-        code._value_ = value
-        code.meaning = meaning
-        return code
-
-    OK = 0, "success"
-    BUG = 1, "internal error"
-    USAGE = 2, "invalid usage, ref, commit, name or directory"
-    BUILD = 3, "build failed"
-    AUTH = 4, "access denied"
-    NETWORK = 5, "registry, network or engine failed"
-    GUARD = 6, "refused by a guard"
+from pipeline.rules.exit_codes import ExitCode
 
 
 class PipelineError(Exception):

@@ -23,13 +23,12 @@ URL = f"{PREFIX}url"
 VERSION = f"{PREFIX}version"
 TITLE = f"{PREFIX}title"
 DESCRIPTION = f"{PREFIX}description"
-LICENSES = f"{PREFIX}licenses"
 
 _WEB_URL = re.compile(
     r"(?P<scheme>https?://)(?:[^/?#]*@)?(?P<host>[^/?#@:]+(?::[0-9]+)?)(?P<path>/[^?#@]*)?(?:[?#].*)?"
 )
 
-FROM_DOCKERFILE = (TITLE, DESCRIPTION, LICENSES)
+FROM_DOCKERFILE = (TITLE, DESCRIPTION)
 """The labels for which a Dockerfile takes precedence."""
 
 

@@ -11,10 +11,10 @@ from pipeline.rules.checkout import Checkout, Commit, effective_commit, effectiv
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, SourceMismatchError
 from pipeline.rules.github_origin import GitHubRepository, github_repository
 from pipeline.rules.image_name import ImageName, image_name
-from pipeline.rules.options import RunRequest
 from pipeline.rules.platforms import Platform
 from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
+from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.tagging import TagPlan, plan_dirty, plan_tags
 from pipeline.rules.text import listed
 

@@ -114,3 +114,88 @@ async def test_a_cache_mount_is_kept_between_builds(directory: MakeDirectory, ba
     built = directory({"Dockerfile": second}).docker_build()
 
     assert await built.file("/found").contents() == "kept\n"
+
+
+HEREDOCS = {
+    "the default shell runs it": ('RUN <<EOF\nset -e\necho one > /out\necho "it\'s" >> /out\nEOF', "one\nit's\n"),
+    "a dash removes tabs": ("RUN <<-EOF\n\techo one > /out\n\tEOF", "one\n"),
+    "it is the input of a command": ("RUN cat > /out <<EOF\nPATH is $MODE\nEOF", "PATH is on\n"),
+    "a quoted one is not expanded": ("RUN cat > /out <<'EOF'\n$MODE\nEOF", "$MODE\n"),
+    "there may be several": ("RUN <<A cat > /out && <<B cat >> /out\n1\nA\n2\nB", "1\n2\n"),
+    "a script has its interpreter": ("RUN <<EOF\n#!/usr/bin/env sh\necho script > /out\nEOF", "script\n"),
+    "another user may run it": ("USER nobody\nRUN <<EOF\n#!/bin/sh\nid -un > /tmp/out\nEOF", "nobody\n"),
+    "the chosen shell runs it": ('SHELL ["/bin/sh", "-ec"]\nRUN <<EOF\necho $- > /out\nEOF', "e\n"),
+    "an argument is a variable of it": ("ARG NAME=me\nRUN <<EOF\necho $NAME > /out\nEOF", "me\n"),
+}
+
+
+@pytest.mark.parametrize("what", HEREDOCS)
+async def test_a_heredoc_of_run(directory: MakeDirectory, base: str, what: str) -> None:
+    lines, output = HEREDOCS[what]
+
+    built = directory({"Dockerfile": f"FROM {base}\nENV MODE=on\n{lines}\n"}).docker_build()
+
+    assert await built.file("/tmp/out" if "/tmp/out" in lines else "/out").contents() == output  # noqa: S108
+
+
+async def test_a_heredoc_of_copy_becomes_a_file(directory: MakeDirectory, base: str) -> None:
+    dockerfile = (
+        f'FROM {base}\nARG NAME=me\nENV GREETING="hello $NAME"\n'
+        "COPY <<EOF /one\n$GREETING, ${NAME}, ${NONE:-none}, \\$NAME, '$PATH'\nEOF\n"
+        "COPY <<'EOF' /two\n$GREETING\\n\nEOF\n"
+        "COPY <<-A <<B /three/\n\ta\nA\nb\nB\n"
+        "COPY --chmod=750 --chown=65534:65534 <<EOF /four\nx\nEOF\n"
+        "COPY a.txt <<EOF /five/\nx\nEOF\n"
+        "ADD <<EOF /six\nsix\nEOF\n"
+        "RUN stat -c %a:%u:%g /one /four > /modes; echo $PATH > /path\n"
+    )
+    source = directory({"Dockerfile": dockerfile, "a.txt": "a", ".dockerignore": "*\n!a.txt\n"})
+
+    built = source.docker_build(build_args=[BuildArg("NAME", "you")])
+
+    path = (await built.file("/path").contents()).strip()
+    assert await built.file("/one").contents() == f"hello you, you, none, $NAME, '{path}'\n"
+    assert await built.file("/two").contents() == "$GREETING\\n\n"
+    assert await built.file("/three/A").contents() == "a\n"
+    assert await built.file("/three/B").contents() == "b\n"
+    assert await built.directory("/five").entries() == ["EOF", "a.txt"]
+    assert await built.file("/six").contents() == "six\n"
+    assert await built.file("/modes").contents() == "644:0:0\n750:65534:65534\n"
+
+
+async def test_a_heredoc_of_copy_works_without_a_base_image(directory: MakeDirectory) -> None:
+    source = directory({"Dockerfile": "FROM scratch\nARG A=x\nCOPY <<EOF /a\n$A$B\nEOF\n"})
+
+    assert await source.docker_build().file("/a").contents() == "x\n"
+
+
+async def test_a_changed_heredoc_is_built_again(directory: MakeDirectory, base: str) -> None:
+    for text in ("one", "two", "one"):
+        dockerfile = f"FROM {base}\nRUN <<EOF\necho {text} > /made\nEOF\nCOPY <<EOF /copied\n{text}\nEOF\n"
+        built = directory({"Dockerfile": dockerfile}).docker_build()
+        assert await built.file("/made").contents() == f"{text}\n"
+        assert await built.file("/copied").contents() == f"{text}\n"
+
+
+async def test_a_failing_heredoc_tells_its_text_and_exit_code(directory: MakeDirectory, base: str) -> None:
+    dockerfile = f'FROM {base}\nRUN <<EOF\necho "before"\nexit 9\nEOF\n'
+
+    with pytest.raises(dagger.ExecError) as failure:
+        await directory({"Dockerfile": dockerfile}).docker_build().sync()
+
+    assert failure.value.exit_code == 9
+    assert failure.value.command == ["/bin/sh", "-c", 'echo "before"\nexit 9\n']
+    assert "before" in failure.value.stdout
+
+
+async def test_copy_and_add_with_link_copy(directory: MakeDirectory, base: str) -> None:
+    lines = (
+        "COPY --link a.txt /a/\nCOPY --link --chmod=700 \\\n  a.txt /b\n"
+        "ADD --link=true a.txt /c\nCOPY --from=one --link /o /d\n"
+    )
+    dockerfile = f"FROM {base} AS one\nRUN echo o > /o\nFROM {base}\n{lines}RUN stat -c %a /b > /mode\n"
+
+    built = directory({"Dockerfile": dockerfile, "a.txt": "a"}).docker_build()
+
+    for path, content in {"/a/a.txt": "a", "/b": "a", "/c": "a", "/d": "o\n", "/mode": "700\n"}.items():
+        assert await built.file(path).contents() == content

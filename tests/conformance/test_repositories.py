@@ -34,7 +34,6 @@ async def test_head_and_tags_are_read(dag: dagger.Client, checkout: Path) -> Non
     assert await repository.head().ref() == "refs/heads/main"
     assert await repository.tags() == ["v1.0.0"]
     assert await repository.tag("v1.0.0").commit() == commit
-    assert await repository.url() is None
 
 
 async def test_a_detached_head_is_called_so(dag: dagger.Client, checkout: Path) -> None:

@@ -114,7 +114,8 @@ def _argument(args: dict[str, Any]) -> Iterator[str]:
     text = f"    --{cli_name(args['name'])}: {_type(args['typeDef'])}"
     if args.get("defaultValue") is not None:
         text += f" = {json.dumps(json.loads(args['defaultValue']))}"
-    yield text
+    # The engine fills in a workspace: it is no flag.
+    yield text.replace("    --", "    ", 1) if text.endswith(": Workspace") else text
     yield f"      {_line(args.get('description'))}"
     if args.get("defaultPath"):
         yield f"      default path: {args['defaultPath']}"

@@ -13,16 +13,17 @@ PACKAGE = Path(__file__).parents[2] / "pipeline"
 LAYERS = (
     ("module",),
     ("run", "engine.verification", "engine.builder", "engine.repository"),
-    ("publishing", "engine.failures"),
+    ("publishing", "engine.failures", "engine.git_objects"),
     ("registry.client",),
     ("registry.authentication",),
     ("registry.failures", "registry.credentials", "registry.retry"),
     ("progress", "rules.planning", "rules.job_summary"),
-    ("rules.labels", "rules.options", "rules.report"),
+    ("rules.labels", "rules.shared_options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
     ("registry.manifests", "rules.runtime_checks"),
-    ("rules.image_name", "rules.platforms", "rules.refs"),
+    ("rules.image_name", "rules.platforms", "rules.refs", "rules.source_path"),
     ("rules.errors", "rules.text", "rules.github_origin", "rules.http_statuses", "rules.media_types", "concurrency"),
+    ("rules.exit_codes",),
 )
 # Where a module of one layer needs its neighbour.
 WITHIN_A_LAYER = {("engine.verification", "engine.builder")}
@@ -33,6 +34,7 @@ EFFECTS = {
     "engine.verification": {"dagger"},
     "engine.builder": {"dagger"},
     "engine.repository": {"dagger", "anyio", "dulwich"},
+    "engine.git_objects": {"dulwich"},
     "engine.failures": {"dagger"},
     "registry.client": {"httpx", "anyio"},
     "registry.failures": {"httpx"},
@@ -44,6 +46,7 @@ EFFECTS = {
 OUTWARD = {"os", "subprocess", "socket", "urllib", "http", "shutil", "tempfile", "asyncio", "pathlib", "ssl", "sys"}
 REACHING_OUT = {
     "engine.repository": {"tempfile", "pathlib"},
+    "engine.git_objects": {"os", "pathlib"},
     "engine.failures": {"http"},
     "registry.client": {"ssl"},
     "progress": {"sys"},

@@ -38,14 +38,14 @@ async def test_what_reads_or_writes_a_registry_is_never_cached(monkeypatch: pyte
 
 def test_names_are_spelled_as_on_the_command_line() -> None:
     assert cli_name("build_and_push") == "build-and-push"
-    assert cli_name("gitConfig") == "git-config"
+    assert cli_name("allowDirty") == "allow-dirty"
     assert cli_name("ref") == "ref"
 
 
 async def _call(function: str, arguments: dict[str, Any]) -> Any:
     """Call a function of the module as the engine does."""
     module = BackendPipeline.__dagger_module__  # type: ignore[attr-defined] # object_type adds it
-    state = {"source": "id-of-source", "repo": "id-of-repo", "git_config": "id-of-git-config"}
+    state = {"ws": "id-of-workspace"}
     return await module.get_result("BackendPipeline", state, function, arguments)
 
 
@@ -90,7 +90,7 @@ async def test_our_errors_leave_no_traceback_in_the_log(
 async def test_any_other_exception_is_a_bug_and_stays_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     _git_says(monkeypatch, LookupError("a bug"))
     module = BackendPipeline.__dagger_module__  # type: ignore[attr-defined] # object_type adds it
-    pipeline = BackendPipeline(source=None, repo=None, git_config=None)  # type: ignore[call-arg] # as above
+    pipeline = BackendPipeline(ws=None)  # type: ignore[call-arg] # as above
     assert module.log_exceptions
     with pytest.raises(LookupError, match="a bug"):
         await pipeline.plan()

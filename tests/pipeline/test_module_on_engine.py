@@ -1,18 +1,15 @@
-"""The module's functions against an engine and a registry, called as `dagger call` does it.
-
-Outside of the runtime nobody applies `DefaultPath` and `Ignore`: `module_of` does, from the same annotations.
-"""
+"""The module's functions against an engine and a registry, called as `dagger call` does it in a directory."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import dagger
 import pytest
-from dagger import DefaultPath, Ignore, dag
+from dagger import dag
 from dagger.mod._exceptions import FunctionError
 
 from ci.engine.events import Event, StepStarted
@@ -26,19 +23,20 @@ from tests.acceptance.command import ROOT
 from tests.acceptance.conftest import lr_ci
 from tests.acceptance.published import Image, uploaded, writes
 from tests.acceptance.workspace import Workspace
+from tests.pipeline.host_files import HostFiles
 from tests.registry_fixtures import PASSWORD, USER, RunningRegistry, free_port
 
 __all__ = ["lr_ci"]
 
-pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.build]
+pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.build, pytest.mark.usefixtures("work")]
 
 Work = list[str]
 """What the embedded engine has done so far, a line a step."""
 
 
-@pytest.fixture(scope="module")
-async def work(engine_kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Work]:
-    """An open session, and what is done in it."""
+@pytest.fixture
+async def work(engine_kind: str, checkout: Workspace, request: pytest.FixtureRequest) -> AsyncIterator[Work]:
+    """A session that is opened in the checkout, and what is done in it."""
     steps: Work = []
 
     def note(event: Event) -> None:
@@ -47,6 +45,7 @@ async def work(engine_kind: str, request: pytest.FixtureRequest) -> AsyncIterato
 
     kind, mirrors = EngineKind(engine_kind), []
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(checkout.folder)
         if kind is EngineKind.EMBEDDED:
             patch.setenv("XDG_CACHE_HOME", str(request.getfixturevalue("lr_ci").cache))
             mirrors = await prepare_base_images(ROOT / "backend" / "Dockerfile", steps.append)
@@ -61,24 +60,14 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture
-def checkout(origin: Workspace, tmp_path: Path, work: Work) -> Workspace:
+def checkout(origin: Workspace, tmp_path: Path) -> Workspace:
     """A repository of the test's own."""
-    work.clear()
     return origin.copy(tmp_path / "repository")
 
 
-def module_of(checkout: Workspace, **options: Any) -> Any:
-    """Construct the module as the runtime does for a call in this checkout."""
-    given: dict[str, Any] = {}
-    for name, hint in get_type_hints(BackendPipeline, include_extras=True).items():
-        metadata = getattr(hint, "__metadata__", ())
-        path = next((each.from_context for each in metadata if isinstance(each, DefaultPath)), None)
-        if path is None:
-            continue
-        ignored = next((list(each.patterns) for each in metadata if isinstance(each, Ignore)), [])
-        directory = dag.host().directory(f"{checkout.folder}{path}", exclude=ignored)
-        given[name] = directory.as_git() if name == "repo" else directory
-    return BackendPipeline(**(given | options))
+def module(**options: Any) -> Any:
+    """Construct the module as the runtime does for a call in the session's working directory."""
+    return BackendPipeline(**({"ws": dag.current_workspace()} | options))
 
 
 def service(registry: RunningRegistry) -> dagger.Service:
@@ -88,7 +77,7 @@ def service(registry: RunningRegistry) -> dagger.Service:
 
 
 async def test_plan_says_what_would_be_tagged(checkout: Workspace) -> None:
-    plan = PlanReport.model_validate_json(await module_of(checkout).plan(), strict=True)
+    plan = PlanReport.model_validate_json(await module().plan(), strict=True)
 
     assert plan.image == "ghcr.io/linkradar/lr-backend"
     assert plan.tags == (f"sha-{checkout.short}", "master")
@@ -101,7 +90,7 @@ async def test_plan_says_what_would_be_tagged(checkout: Workspace) -> None:
 
 
 async def test_build_gives_the_labelled_container(checkout: Workspace) -> None:
-    container = await module_of(checkout).build()
+    container = await module().build()
 
     assert await container.label(TITLE) == "LinkRadar Backend"
     assert await container.label(REVISION) == checkout.head
@@ -113,7 +102,7 @@ async def test_build_gives_the_labelled_container(checkout: Workspace) -> None:
 async def test_build_and_push_answers_with_the_digest_that_all_tags_name(
     checkout: Workspace, registry: RunningRegistry
 ) -> None:
-    digest = await module_of(checkout, registry=registry.host).build_and_push(registry_service=service(registry))
+    digest = await module(registry=registry.host).build_and_push(registry_service=service(registry))
 
     image = Image(registry)
     assert image.tags() == {f"sha-{checkout.short}", "master"}
@@ -121,8 +110,8 @@ async def test_build_and_push_answers_with_the_digest_that_all_tags_name(
 
 
 async def test_publish_gives_all_of_it_and_verify_finds_it_fit(checkout: Workspace, registry: RunningRegistry) -> None:
-    module = module_of(checkout, registry=registry.host)
-    publication = await module.publish(registry_service=service(registry))
+    pipeline = module(registry=registry.host)
+    publication = await pipeline.publish(registry_service=service(registry))
 
     image = Image(registry)
     assert publication.digest == image.digest("master")
@@ -134,7 +123,7 @@ async def test_publish_gives_all_of_it_and_verify_finds_it_fit(checkout: Workspa
     assert report.digest == publication.digest
     assert publication.digest in publication.summary
 
-    reference, version, answer = (await module.verify(registry_service=service(registry))).splitlines()
+    reference, version, answer = (await pipeline.verify(registry_service=service(registry))).splitlines()
     assert reference == f"{image.name}@{publication.digest}"
     assert version.startswith("bin/rails --version: Rails 6.1.")
     assert answer == "/up: 200"
@@ -143,21 +132,23 @@ async def test_publish_gives_all_of_it_and_verify_finds_it_fit(checkout: Workspa
 async def test_a_detached_head_on_a_version_releases_what_the_branch_built(
     checkout: Workspace, registry: RunningRegistry, work: Work
 ) -> None:
-    built = await module_of(checkout, registry=registry.host).build_and_push(registry_service=service(registry))
+    built = await module(registry=registry.host).build_and_push(registry_service=service(registry))
     layers = uploaded(registry.requests())
-    release = checkout.copy(checkout.folder.with_name("release"))  # a session reads a folder of the host once
+    release = checkout.copy(checkout.folder.with_name("release"))  # a session reads a workspace once
     release.git("tag", "--annotate", "--message", "The first", "v0.1.1")
     release.git("tag", "not-a-version")
     release.git("checkout", "--quiet", "--detach")
     work.clear()
 
-    publication = await module_of(release, registry=registry.host).publish(registry_service=service(registry))
+    pipeline = module(ws=HostFiles(dag, release.folder), registry=registry.host)
+    publication = await pipeline.publish(registry_service=service(registry))
+    report = json.loads(await publication.report.contents())
 
     assert publication.digest == built
     assert publication.tags == [f"sha-{checkout.short}", "v0.1.1", "latest"]
     assert {Image(registry).digest(tag) for tag in publication.tags} == {built}
     assert uploaded(registry.requests()) == layers
-    assert not json.loads(await publication.report.contents())["built"]
+    assert not report["built"]
     assert not [step for step in work if "build" in step.lower()]
 
 
@@ -165,57 +156,55 @@ async def test_a_detached_head_elsewhere_asks_for_the_ref(checkout: Workspace) -
     checkout.git("checkout", "--quiet", "--detach")
 
     with pytest.raises(FunctionError, match=f"HEAD is detached at {checkout.short}.*\n.*--ref refs/heads/<branch>"):
-        await module_of(checkout).plan()
+        await module().plan()
 
-    plan = json.loads(await module_of(checkout).plan(ref="refs/heads/feature/notes"))
+    plan = json.loads(await module().plan(ref="refs/heads/feature/notes"))
     assert plan["tags"] == [f"sha-{checkout.short}", "feature-notes"]
 
 
 async def test_a_dirty_tree_is_refused_or_gets_a_tag_of_its_own(checkout: Workspace, registry: RunningRegistry) -> None:
     checkout.append("backend/app/models/link.rb", "\n# Not committed.\n")
-    module = module_of(checkout, registry=registry.host)
+    pipeline = module(registry=registry.host)
 
     with pytest.raises(FunctionError, match=f"differs from commit {checkout.short}: backend/app/models/link.rb"):
-        await module.build_and_push(registry_service=service(registry))
+        await pipeline.build_and_push(registry_service=service(registry))
     assert writes(registry.requests()) == []
 
-    publication = await module.publish(registry_service=service(registry), allow_dirty=True)
+    publication = await pipeline.publish(registry_service=service(registry), allow_dirty=True)
     assert [tag[:-8] for tag in publication.tags] == [f"sha-{checkout.short}-dirty-"]
     assert Image(registry).tags() == set(publication.tags)
 
 
 @pytest.mark.parametrize("ending", ["", "\n"])
-async def test_a_token_opens_a_registry_that_wants_one(
-    checkout: Workspace, registry_with_auth: RunningRegistry, ending: str
-) -> None:
+async def test_a_token_opens_a_registry_that_wants_one(registry_with_auth: RunningRegistry, ending: str) -> None:
     token = dag.set_secret(f"token{len(ending)}", PASSWORD + ending)
-    module = module_of(checkout, registry=registry_with_auth.host)
+    pipeline = module(registry=registry_with_auth.host)
 
-    digest = await module.build_and_push(username=USER, token=token, registry_service=service(registry_with_auth))
+    digest = await pipeline.build_and_push(username=USER, token=token, registry_service=service(registry_with_auth))
 
     assert Image(registry_with_auth).digest("master") == digest
 
 
 async def test_a_registry_that_wants_a_token_is_told_of_before_anything_is_built(
-    checkout: Workspace, registry_with_auth: RunningRegistry, work: Work
+    registry_with_auth: RunningRegistry, work: Work
 ) -> None:
-    module = module_of(checkout, registry=registry_with_auth.host)
+    pipeline = module(registry=registry_with_auth.host)
 
     with pytest.raises(
         FunctionError, match=f"^{registry_with_auth.host} requires credentials .*\nGive --token env:NAME"
     ):
-        await module.build_and_push(registry_service=service(registry_with_auth))
+        await pipeline.build_and_push(registry_service=service(registry_with_auth))
 
     assert not [step for step in work if "build" in step.lower()]
     assert writes(registry_with_auth.requests()) == []
 
 
-async def test_a_wrong_token_says_so(checkout: Workspace, registry_with_auth: RunningRegistry) -> None:
-    module = module_of(checkout, registry=registry_with_auth.host)
+async def test_a_wrong_token_says_so(registry_with_auth: RunningRegistry) -> None:
+    pipeline = module(registry=registry_with_auth.host)
     token = dag.set_secret("wrong", "not the password")
 
     with pytest.raises(FunctionError, match="refuses these credentials") as caught:
-        await module.build_and_push(username=USER, token=token, registry_service=service(registry_with_auth))
+        await pipeline.build_and_push(username=USER, token=token, registry_service=service(registry_with_auth))
 
     assert "not the password" not in str(caught.value)
 
@@ -223,27 +212,25 @@ async def test_a_wrong_token_says_so(checkout: Workspace, registry_with_auth: Ru
 async def test_a_failing_command_ends_the_message(checkout: Workspace, registry: RunningRegistry) -> None:
     checkout.write("backend/Dockerfile", "FROM debian:bookworm-slim\nRUN echo the reason >&2 && exit 23\n")
     checkout.commit("Break the build")
-    module = module_of(checkout, registry=registry.host)
+    pipeline = module(registry=registry.host)
 
     with pytest.raises(FunctionError, match=r"(?s)`echo the reason >&2 && exit 23` exited with 23: the reason$"):
-        await module.build_and_push(registry_service=service(registry))
+        await pipeline.build_and_push(registry_service=service(registry))
 
     assert writes(registry.requests()) == []
 
 
-async def test_a_missing_dockerfile_is_named(checkout: Workspace) -> None:
-    with pytest.raises(FunctionError, match=r"Dockerfile 'Other\.dockerfile' not found in the source directory"):
-        await module_of(checkout, dockerfile="Other.dockerfile").build()
+async def test_a_missing_dockerfile_is_named() -> None:
+    with pytest.raises(FunctionError, match=r"Dockerfile 'Other\.dockerfile' not found in directory 'backend'"):
+        await module(dockerfile="Other.dockerfile").build()
 
 
-async def test_a_registry_service_that_nothing_is_behind_is_told_before_anything_is_built(
-    checkout: Workspace, work: Work
-) -> None:
+async def test_a_registry_service_that_nothing_is_behind_is_told_before_anything_is_built(work: Work) -> None:
     port = free_port()
     dead = dag.host().service([dagger.PortForward(backend=port, frontend=port)])
-    module = module_of(checkout, registry=f"localhost:{port}")
+    pipeline = module(registry=f"localhost:{port}")
 
-    for function in (module.build_and_push, module.verify):
+    for function in (pipeline.build_and_push, pipeline.verify):
         with pytest.raises(FunctionError) as caught:
             await function(registry_service=dead)
         what, hint = str(caught.value).splitlines()
@@ -256,7 +243,45 @@ async def test_a_registry_service_that_nothing_is_behind_is_told_before_anything
 async def test_an_image_that_is_not_published_cannot_be_verified(
     checkout: Workspace, registry: RunningRegistry
 ) -> None:
-    module = module_of(checkout, registry=registry.host)
+    pipeline = module(registry=registry.host)
 
     with pytest.raises(FunctionError, match=f"sha-{checkout.short} is not in the registry"):
-        await module.verify(registry_service=service(registry))
+        await pipeline.verify(registry_service=service(registry))
+
+
+async def test_a_source_is_a_path_from_the_top_of_the_repository(checkout: Workspace) -> None:
+    checkout.write("services/api/Dockerfile", "FROM scratch\nLABEL part=api\n")
+    checkout.commit("Add a service")
+
+    for source in ("services/api", "/services/api", "./services//api/"):
+        assert await (await module(source=source).build()).label("part") == "api"
+
+
+async def test_a_source_out_of_the_repository_is_refused() -> None:
+    with pytest.raises(FunctionError, match=r"Invalid source '\.\./repository/backend': the path leads out"):
+        await module(source="../repository/backend").build()
+
+
+@pytest.mark.parametrize("source", ["frontend", "backend/Dockerfile"])
+async def test_a_missing_source_is_named(source: str) -> None:
+    with pytest.raises(FunctionError, match=f"^Directory '{source}' not found in the repository"):
+        await module(source=source).build()
+    with pytest.raises(FunctionError, match=f"^Directory '{source}' not found in the repository"):
+        await module(source=source).image_builds()
+
+
+async def test_a_worktree_has_no_origin(checkout: Workspace) -> None:
+    checkout.git("worktree", "add", "--quiet", "-b", "other", str(checkout.folder / "worktree"))
+
+    plan = json.loads(await module(ws=HostFiles(dag, checkout.folder / "worktree")).plan())
+
+    assert (plan["commit"]["sha"], plan["ref"], plan["dirty"]) == (checkout.head, "refs/heads/other", [])
+    assert plan["image"] == "ghcr.io/linkradar/lr-backend"
+    assert plan["commit"]["url"] is None
+
+
+async def test_a_directory_outside_of_git_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+
+    with pytest.raises(FunctionError, match=r"^Git could not read what is checked out: .*not a git repository"):
+        await module(ws=HostFiles(dag, tmp_path / "plain")).plan()

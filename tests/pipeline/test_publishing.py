@@ -27,10 +27,10 @@ from pipeline.rules.errors import (
     UsageError,
     WriteOnceError,
 )
-from pipeline.rules.options import RunRequest
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform
 from pipeline.rules.report import TagOutcome
+from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.run import RegistryAccess, publish_run, published_digest
 from tests.access_log import Request
@@ -340,7 +340,7 @@ class TestGuards:
             bench.push(Image({REVISION: OTHER_SHA}), "v1.2.3")
 
         builder.during_build = meanwhile
-        with pytest.raises(WriteOnceError, match=r"v1\.2\.3 points to") as caught:
+        with pytest.raises(WriteOnceError, match=r"v1\.2\.3 already points to") as caught:
             await bench.publish(plan, builder)
         assert "Done: sha-9c68c4a; not written: v1.2.3, latest." in caught.value.message
         assert "latest" not in bench.digests()

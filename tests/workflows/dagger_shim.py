@@ -21,7 +21,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import anyio
 import dagger
-from dagger import DefaultPath, Ignore, dag
+from dagger import dag
 from dagger.mod._exceptions import FunctionError
 
 from ci.engine.events import Event, OutputLine
@@ -113,23 +113,14 @@ def _value(hint: Any, text: str) -> Any:
     raise UsageError(msg)
 
 
-def _default(hint: Any, top: Path) -> Any:
-    """Make what `DefaultPath` and `Ignore` ask for."""
-    notes = {type(note): note for note in get_args(hint)[1:]}
-    path = notes[DefaultPath].from_context
-    ignored = list(notes[Ignore].patterns) if Ignore in notes else []
-    directory = dag.host().directory(f"{top}{path}".rstrip("/"), exclude=ignored)
-    return directory.as_git() if dagger.GitRepository in _alternatives(hint) else directory
-
-
-def _module(flags: Mapping[str, str], top: Path) -> BackendPipeline:
+def _module(flags: Mapping[str, str]) -> BackendPipeline:
     values: dict[str, Any] = {}
     for name, hint in parameters(BackendPipeline).items():
         key = name.replace("-", "_")
-        if name in flags:
+        if dagger.Workspace in _alternatives(hint):
+            values[key] = dag.current_workspace()
+        elif name in flags:
             values[key] = _value(hint, flags[name])
-        elif any(isinstance(note, DefaultPath) for note in get_args(hint)[1:]):
-            values[key] = _default(hint, top)
     return BackendPipeline(**({"registry": os.environ[REGISTRY]} | values))
 
 
@@ -168,7 +159,7 @@ async def _call(arguments: list[str], top: Path) -> None:
     given = take_flags(arguments, known)
     async with _engine(top):
         values = {name.replace("-", "_"): _value(known[name], text) for name, text in given.items()}
-        print(await _answer(await function(_module(flags, top), **values), arguments))  # noqa: T201 - the answer
+        print(await _answer(await function(_module(flags), **values), arguments))  # noqa: T201 - the answer
 
 
 async def _check(arguments: list[str], top: Path) -> None:
@@ -177,7 +168,7 @@ async def _check(arguments: list[str], top: Path) -> None:
         raise UsageError(msg)
     async with _engine(top):
         for name in checks(BackendPipeline):
-            await getattr(_module({}, top), name)()
+            await getattr(_module({}), name)()
             _say(f"{cli_name(name)} OK")
 
 

@@ -16,7 +16,7 @@ from tests.workflows.dagger_shim import UsageError, _field, checks, function_nam
 
 
 def test_flags_are_those_of_the_module() -> None:
-    assert {"owner", "registry", "git-config"} <= set(parameters(BackendPipeline))
+    assert {"owner", "registry", "source"} <= set(parameters(BackendPipeline))
     publish = parameters(function_named(BackendPipeline, "publish"))
     assert {"ref", "sha", "username", "token", "latest", "allow-dirty", "registry-service"} == set(publish)
 

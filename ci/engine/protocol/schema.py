@@ -35,7 +35,7 @@ from graphql.execution import ExecutionResult
 from ci.engine import resolvers  # noqa: F401 - registers the resolvers
 from ci.engine.errors import EmbeddedEngineError, NotServedError
 from ci.engine.session.descriptions import Description
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 
 SCHEMA: GraphQLSchema = build_schema(Path(__file__).with_name("schema.graphql").read_text(encoding="utf-8"))

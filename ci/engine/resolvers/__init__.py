@@ -1,4 +1,4 @@
-"""The resolvers of the schema's fields, by the type that the fields belong to; importing this registers them."""
+"""The resolvers of the schema's fields, by subject; importing this package registers them."""
 
 from ci.engine.resolvers import (
     builds,

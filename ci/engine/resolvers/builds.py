@@ -6,24 +6,28 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from ci.dockerfile.base_images import automatic_arguments, base_images
 from ci.dockerfile.reader import Instruction, read_instructions
-from ci.dockerfile.stages import read_stages
+from ci.dockerfile.stages import Stage, read_stages
+from ci.dockerfile.variables import Scope, read_scopes
 from ci.engine.errors import ExecFailedError, QueryFailedError
 from ci.engine.resolvers.platforms import read_platform, require_host
 from ci.engine.session.descriptions import Description
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session, Step
 from ci.engine.store.buildah import COMMAND_SECONDS, DATE, essence
-from ci.engine.store.buildah_dockerfiles import check_dockerfile, command_of_step, foreign_run, salted
+from ci.engine.store.buildah_dockerfiles import command_of_step, foreign_run, salted
 from ci.engine.store.containers import ContainerState
-from ci.engine.store.docker_config import read_docker_config
+from ci.engine.store.dockerfile_limits import check_dockerfile
+from ci.engine.store.dockerfile_rewriting import GENERATED, Rewritten, needs_environment, rewritten
 from ci.engine.store.oci_images import container_of
 from ci.engine.store.patterns import read_ignore_file
-from ci.engine.store.registry_access import credentials_file, plain_registries
+from ci.engine.store.registry_access import by_digest, credentials_file, image_reference, plain_registries, pull_failure
 from ci.engine.store.snapshots import Snapshot
+from ci.system.docker_config import read_docker_config
 from ci.system.locks import shared_lock
 from pipeline.rules.platforms import Platform, host_platform
 
@@ -31,6 +35,7 @@ _STEP = re.compile(r"^(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)$")
 _CACHED = "--> Using cache "
 _RUN_FAILED = re.compile(r'building at STEP "RUN (.*)": (?:.*: )?exit status (\d+)', re.DOTALL)
 _NOISE = re.compile(r"^(subprocess exited |Error: building at STEP |Error: while running runtime)")
+_NO_IMAGE = re.compile(r"from=([^\s,]+): no stage or image found with that name")
 _SECRET_NAME = re.compile(r"[\w.-]+")
 
 
@@ -39,6 +44,7 @@ class _Output:
     """Separates the output of the last command from the lines of `buildah build` itself."""
 
     step: Step
+    rewritten: Rewritten
     stdout: list[str] = field(default_factory=list)
     stderr: list[str] = field(default_factory=list)
     undecided: int = 0
@@ -52,7 +58,7 @@ class _Output:
             self.undecided -= 1
         else:
             self.stdout.append(line)
-        self.step.line(line)
+        self.step.line(self.rewritten.original(line))
 
     def take_stderr(self, line: str) -> None:
         if not _NOISE.match(line):
@@ -74,14 +80,14 @@ async def docker_build(
     wanted = host_platform() if platform is None else read_platform(platform)
     text = await _read_dockerfile(directory, dockerfile)
     instructions = read_instructions(text)
-    check_dockerfile(instructions, dockerfile)
+    check_dockerfile(text, instructions, dockerfile)
     stages = read_stages(instructions, target)
     if (run := foreign_run(stages)) is not None:
         require_host(f"RUN (line {run.first + 1} of {dockerfile})", wanted)
     context = await _context(directory, dockerfile)
     arguments = {argument["name"]: argument["value"] for argument in build_args}
     async with session.step(f"build {dockerfile}{f' up to {target}' if target else ''}") as step:
-        recipe = _Recipe(text, instructions, context, arguments, target, secrets, wanted)
+        recipe = _Recipe(dockerfile, text, instructions, stages, context, arguments, target, secrets, wanted)
         built = await container_of(session.buildah, await _build(session, step, recipe))
     if stages[-1].from_scratch:
         # buildah gives it the host's platform, or that of an equal image in its cache.
@@ -97,8 +103,10 @@ class _Recipe:
     """What is built.
 
     Attributes:
+        path: The path of the Dockerfile, for messages.
         text: The Dockerfile.
         instructions: Its instructions.
+        stages: Its stages up to the target.
         context: The directory that it copies from.
         arguments: Build arguments by name.
         target: The stage to stop at; the last one if empty.
@@ -106,8 +114,10 @@ class _Recipe:
         platform: The platform of the image.
     """
 
+    path: str
     text: str
     instructions: Sequence[Instruction]
+    stages: Sequence[Stage]
     context: Snapshot
     arguments: dict[str, str]
     target: str
@@ -118,22 +128,19 @@ class _Recipe:
 async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
     runner = await session.runner()
     storage = session.buildah.storage
-    output = _Output(step)
     registries = sorted({image.registry for image in base_images(recipe.text, build_args=recipe.arguments)})
     config = await read_docker_config(registries)
     with ExitStack() as stack:
         folder = stack.enter_context(session.folders.scratch())
-        dockerfile = salted(recipe.text, recipe.arguments | automatic_arguments(recipe.platform))
-        (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8", errors="surrogateescape")
-        (folder / "ignore").touch()
         auth = stack.enter_context(credentials_file(session.folders, {}, config))
-        options = [f"--build-arg={name}={value}" for name, value in recipe.arguments.items()]
-        options += [f"--target={recipe.target}"] if recipe.target else []
-        options += [f"--platform={recipe.platform}"]
+        environment = storage.environment(auth=auth, plain=plain_registries(registries))
+        dockerfile = rewritten(recipe.text, await _scopes(session, recipe, environment), recipe.path)
+        options = _write_inputs(folder, dockerfile, recipe)
         for description in recipe.secrets:
             secret = await session.value(description, SecretValue)
             path = stack.enter_context(session.folders.private_file(secret.plaintext))
             options.append(f"--secret=id={_secret_id(secret)},src={path}")
+        output = _Output(step, dockerfile)
         async with shared_lock(storage.builds_lock):
             done = await session.buildah.call(
                 "build", "--layers", "--force-rm", "--format", "docker", "--identity-label=false",
@@ -141,15 +148,74 @@ async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
                 "--file", folder / "Dockerfile", "--ignorefile", folder / "ignore", "--iidfile", folder / "id",
                 *runner.arguments, *options, recipe.context.path,
                 time_limit=COMMAND_SECONDS,
-                environment=storage.environment(auth=auth, plain=plain_registries(registries)),
+                environment=environment,
                 on_stdout=output.take_stdout,
                 on_stderr=output.take_stderr,
             )  # fmt: skip
         if done.exit_code != 0:
-            reason = done.stderr.replace(str(recipe.context.path), "the build context")
-            raise _failure(session, recipe.instructions, output, done.exit_code, reason)
+            reason = essence(done.stderr.replace(str(recipe.context.path), "the build context"))
+            if failed := _RUN_FAILED.search(reason):
+                raise _command_failure(session, recipe.instructions, output, failed)
+            reason = await _explained(session, recipe, reason, environment)
+            text = dockerfile.original(reason) or f"buildah ended with exit code {done.exit_code}"
+            msg = f"failed to build: {text}"
+            raise QueryFailedError(msg)
         step.cached = output.undecided == 0
         return (folder / "id").read_text(encoding="ascii").strip().removeprefix("sha256:")
+
+
+def _write_inputs(folder: Path, dockerfile: Rewritten, recipe: _Recipe) -> list[str]:
+    """Write the files that buildah reads, and return the options about them and about what is built."""
+    text = salted(dockerfile.text, recipe.arguments | automatic_arguments(recipe.platform))
+    (folder / "Dockerfile").write_text(text, encoding="utf-8", errors="surrogateescape")
+    (folder / "ignore").touch()
+    options = [f"--build-arg={name}={value}" for name, value in recipe.arguments.items()]
+    options += [f"--target={recipe.target}"] if recipe.target else []
+    if dockerfile.files:
+        dockerfile.write_files(folder / "heredocs")
+        options.append(f"--build-context={GENERATED}={folder / 'heredocs'}")
+    return [*options, f"--platform={recipe.platform}"]
+
+
+async def _scopes(session: Session, recipe: _Recipe, environment: Mapping[str, str]) -> list[Scope]:
+    """Return the scope of each instruction; a base image is pulled if a here-document may depend on its environment."""
+
+    def scopes(environments: Mapping[tuple[str, str], Mapping[str, str]]) -> list[Scope]:
+        automatic = automatic_arguments(recipe.platform)
+        return read_scopes(recipe.instructions, recipe.arguments, automatic, environments)
+
+    built = {each.first for stage in recipe.stages for each in stage.instructions}
+    found: dict[tuple[str, str], Mapping[str, str]] = {}
+    for each, scope in zip(recipe.instructions, scopes({}), strict=True):
+        if each.first in built and needs_environment(each) and scope.base is not None and scope.base not in found:
+            name, platform = scope.base
+            wanted = read_platform(platform) if platform else recipe.platform
+            try:
+                image = await session.buildah.pull(by_digest(image_reference(name)), wanted, environment)
+            except QueryFailedError as e:
+                reason = pull_failure(e.message) or e.message
+                msg = f"failed to build: {reason}"
+                raise QueryFailedError(msg) from e
+            base = await container_of(session.buildah, image)
+            found[scope.base] = base.config.env
+    return scopes(found)
+
+
+async def _explained(session: Session, recipe: _Recipe, reason: str, environment: Mapping[str, str]) -> str:
+    """Return the reason of a failed build, with what is wrong with an image that could not be pulled.
+
+    buildah states of the image of `--from` and `RUN --mount` only that it has none; so it is pulled once more.
+    """
+    if (missing := _NO_IMAGE.search(reason)) is None:
+        return pull_failure(reason) or reason
+    image = image_reference(missing[1])
+    try:
+        await session.buildah.pull(by_digest(image), recipe.platform, environment)
+    except QueryFailedError as e:
+        lines = [each.first + 1 for each in recipe.instructions if f"from={missing[1]}" in each.rest]
+        where = f" (line {lines[0]} of {recipe.path})" if lines else ""
+        return f"from={missing[1]}{where}: {pull_failure(e.message) or e.message}, and no earlier stage has this name"
+    return f"the image {image} could not be pulled at first; run the build again"
 
 
 async def _read_dockerfile(directory: Snapshot, path: str) -> str:
@@ -175,13 +241,9 @@ def _secret_id(secret: SecretValue) -> str:
     return secret.name
 
 
-def _failure(
-    session: Session, found: Sequence[Instruction], output: _Output, exit_code: int, stderr: str
-) -> QueryFailedError:
-    reason = essence(stderr)
-    failed = _RUN_FAILED.search(reason)
-    if failed is None:
-        return QueryFailedError(f"failed to build: {reason or f'buildah ended with exit code {exit_code}'}")
+def _command_failure(
+    session: Session, found: Sequence[Instruction], output: _Output, failed: re.Match[str]
+) -> ExecFailedError:
     scrub = session.secrets.scrub
     return ExecFailedError(
         [scrub(word) for word in command_of_step(found, failed[1])],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ci.engine.errors import QueryFailedError, SnapshotError
 from ci.engine.resolvers.files import FileState
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.snapshots import Snapshot
 

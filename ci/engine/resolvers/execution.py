@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ci.engine.errors import QueryFailedError
 from ci.engine.resolvers.platforms import require_host
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.command_execution import run_command, run_terminal
 from ci.engine.store.containers import ContainerState, ExecResult

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anyio import to_thread
 
 from ci.engine.errors import QueryFailedError
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.snapshots import Snapshot
 from ci.engine.store.trees import copy_file

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import anyio
 
 from ci.engine.errors import NotServedError, QueryFailedError
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.snapshots import Snapshot
 

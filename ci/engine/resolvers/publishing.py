@@ -13,14 +13,14 @@ from anyio import to_thread
 from ci.engine.errors import NotServedError, QueryFailedError
 from ci.engine.resolvers.host import HostService
 from ci.engine.session.descriptions import Description
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session
 from ci.engine.store.buildah import TRANSFER_SECONDS, essence
 from ci.engine.store.containers import ContainerState
-from ci.engine.store.docker_config import read_docker_config, registry_key
 from ci.engine.store.oci_images import OciImage, StoredImage, container_of, stored_image, write_image, write_index
 from ci.engine.store.registry_access import Logins, by_digest, credentials_file, image_reference, plain_registries
+from ci.system.docker_config import read_docker_config, registry_key
 from pipeline.rules.image_name import Reference
 from pipeline.rules.platforms import Platform
 
@@ -45,7 +45,7 @@ async def from_(
     name = image_reference(address)
     reached = await _reached(session, name, registry_service)
     logins = _moved(state.logins, name, reached)
-    config = await read_docker_config([reached.registry])
+    config = await read_docker_config([] if reached.registry in logins else [reached.registry])
     storage = session.buildah.storage
     async with session.step(f"pull {name}"):
         with credentials_file(session.folders, logins, config) as auth:
@@ -116,7 +116,7 @@ async def _image(session: Session, state: ContainerState) -> OciImage:
 
 async def _push(session: Session, image: OciImage, name: Reference, logins: Logins) -> None:
     buildah = session.buildah
-    config = await read_docker_config([name.registry])
+    config = await read_docker_config([] if name.registry in logins else [name.registry])
     with credentials_file(session.folders, logins, config) as auth, session.folders.scratch() as folder:
         done = await buildah.call(
             "copy", "--all", "--quiet", "--policy", buildah.storage.policy, "--preserve-digests",

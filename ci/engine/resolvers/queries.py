@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ci.engine.resolvers.files import FileState
 from ci.engine.resolvers.platforms import read_platform
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session
 from ci.engine.store.containers import ContainerState

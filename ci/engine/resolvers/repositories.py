@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.git_repository import GitRefInfo, LocalRepository, Uncommitted
 from ci.engine.store.git_tree import CommitTree
@@ -37,12 +37,6 @@ async def tag(_session: Session, repository: LocalRepository, *, name: str) -> G
 @RESOLVERS.field("GitRepository.tags")
 async def tags(_session: Session, repository: LocalRepository) -> list[str]:
     return await repository.tags()
-
-
-@RESOLVERS.field("GitRepository.url")
-async def url(_session: Session, _repository: LocalRepository) -> str | None:
-    """Return None: a local checkout has no URL, even with an origin. A Dagger engine does the same."""
-    return None
 
 
 @RESOLVERS.field("GitRepository.uncommitted")

@@ -9,7 +9,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from ci.engine.resolvers.files import FileState
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.rooted_paths import require_directory, require_file, resolve_below
 from ci.engine.store.snapshots import Snapshot

@@ -15,7 +15,7 @@ import anyio
 from ci.engine.errors import QueryFailedError
 from ci.engine.events import Event, Notice, Observer, OutputLine, StepFinished, StepStarted
 from ci.engine.session.descriptions import Description
-from ci.engine.session.resolver_table import RESOLVERS, python_arguments
+from ci.engine.session.resolver_registration import RESOLVERS, python_arguments
 from ci.engine.session.secrets import Secrets
 from ci.engine.session.single_flight import SingleFlight
 from ci.engine.store.buildah import Buildah

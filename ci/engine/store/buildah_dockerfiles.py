@@ -1,4 +1,4 @@
-"""What buildah 1.28 requires of Dockerfiles: refusals, keys for its cache, the command of a failed step."""
+"""What buildah 1.28 requires of Dockerfiles: keys for its cache, the command of a failed step."""
 
 from __future__ import annotations
 
@@ -9,29 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from ci.dockerfile.reader import Instruction, read_instructions
 from ci.dockerfile.stages import Stage
-from ci.engine.errors import NotServedError, QueryFailedError
+from ci.engine.store.dockerfile_rewriting import readable
 
 _SALT = "EMBEDDED_ENGINE_CACHE_KEY_"
 _SALT_DIGITS = 16
 _SALTED = re.compile(rf" {_SALT}[0-9a-f]{{{_SALT_DIGITS}}}(=1)?")
 _COUNTED = re.compile(r"^\|(\d+) ")
 _RUN_FLAGS = re.compile(r"^(--(mount|network|security)=\S+\s+)+")
-
-
-def check_dockerfile(found: Sequence[Instruction], path: str) -> None:
-    """Refuse a Dockerfile that buildah cannot build.
-
-    Raises:
-        QueryFailedError: It has no FROM.
-        NotServedError: It has a heredoc.
-    """
-    if not any(each.keyword == "FROM" for each in found):
-        msg = f"{path}: no build stage: it has no FROM" if found else f"{path}: file with no instructions"
-        raise QueryFailedError(msg)
-    for each in found:
-        if each.heredocs:
-            what = f"a heredoc in a Dockerfile (line {each.first + 1}: {each.keyword} <<{each.heredocs[0]})"
-            raise NotServedError(what)
 
 
 def foreign_run(stages: Sequence[Stage]) -> Instruction | None:
@@ -93,7 +77,7 @@ def command_of_step(found: Sequence[Instruction], step: str) -> list[str]:
             continue
         if isinstance(words, list) and " ".join(map(str, words)) == step:
             return [str(word) for word in words]
-    return ["/bin/sh", "-c", _RUN_FLAGS.sub("", step)]
+    return ["/bin/sh", "-c", readable(_RUN_FLAGS.sub("", step))]
 
 
 def _is_used(name: str, found: Sequence[Instruction]) -> bool:

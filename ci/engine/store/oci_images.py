@@ -17,6 +17,7 @@ from typing import Any
 from ci.engine.store.buildah import TRANSFER_SECONDS, Buildah
 from ci.engine.store.buildah_dockerfiles import unsalted
 from ci.engine.store.containers import ContainerState, RunConfig
+from ci.engine.store.dockerfile_rewriting import readable
 from ci.engine.store.session_folders import SessionFolders
 from pipeline.rules.image_name import digest_of
 from pipeline.rules.media_types import CONFIG, GZIP_LAYER, INDEX, MANIFEST
@@ -125,7 +126,7 @@ def _config(state: ContainerState, base: Mapping[str, Any]) -> dict[str, Any]:
         {key: entry[key] for key in ("created", "created_by", "empty_layer") if entry.get(key)}
         | ({"created_by": step} if step else {})
         for entry in base.get("history") or ()
-        if (step := unsalted(entry.get("created_by") or "")) or not entry.get("empty_layer")
+        if (step := readable(unsalted(entry.get("created_by") or ""))) or not entry.get("empty_layer")
     ]
     return {
         "created": created if _MOMENT.fullmatch(created) else _EPOCH,

@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from ci.cli.command import command
-from ci.cli.options import DebugOptions
+from ci.cli.extra_options import DebugOptions
 from pipeline.rules.errors import UsageError
-from pipeline.rules.options import Option
+from pipeline.rules.shared_options import Option
 
 
 def parse_size(text: str) -> int:

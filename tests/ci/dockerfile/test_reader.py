@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.dockerfile.reader import Instruction, read_instructions
+from ci.dockerfile.reader import Heredoc, Instruction, read_instructions
 
 
 def read(text: str) -> list[tuple[str, str, int, int]]:
@@ -14,7 +14,7 @@ def read(text: str) -> list[tuple[str, str, int, int]]:
 
 
 def heredocs(text: str) -> list[tuple[str, ...]]:
-    return [each.heredocs for each in read_instructions(text)]
+    return [tuple(heredoc.name for heredoc in each.heredocs) for each in read_instructions(text)]
 
 
 def test_instructions_are_read_over_lines_and_comments() -> None:
@@ -53,6 +53,7 @@ def test_an_instruction_that_goes_on_to_the_end_is_read() -> None:
         ("RUN <<'EOF' cat > /x", ("EOF",)),
         ("COPY <<EOF <<END /x/", ("EOF", "END")),
         ("RUN 3<<EOF cat", ("EOF",)),
+        ("ONBUILD RUN <<EOF", ("EOF",)),
     ],
 )
 def test_the_text_of_a_heredoc_belongs_to_its_instruction(line: str, names: tuple[str, ...]) -> None:
@@ -60,7 +61,7 @@ def test_the_text_of_a_heredoc_belongs_to_its_instruction(line: str, names: tupl
     found = read_instructions(f"FROM a\n{line}\n{body}CMD x\n")
 
     assert [each.keyword for each in found] == ["FROM", line.partition(" ")[0], "CMD"]
-    assert found[1].heredocs == names
+    assert tuple(heredoc.name for heredoc in found[1].heredocs) == names
     assert (found[1].first, found[1].last) == (1, 1 + 2 * len(names))
 
 
@@ -75,6 +76,19 @@ def test_a_heredoc_with_a_dash_may_end_behind_tabs() -> None:
 )
 def test_what_only_looks_like_a_heredoc_has_none(line: str) -> None:
     assert heredocs(f"FROM a\n{line}\nCMD x\n") == [(), (), ()]
+
+
+def test_a_heredoc_has_its_text() -> None:
+    (found,) = read_instructions("RUN <<-EOF <<'END'\n\tone\n\n\tEOF\n\ttwo $X\r\nEND\n")
+
+    assert found.heredocs == (
+        Heredoc("EOF", "one\n\n", "\tone\n\n", expands=True, ended=True),
+        Heredoc("END", "\ttwo $X\r\n", "\ttwo $X\r\n", expands=False, ended=True),
+    )
+
+
+def test_a_heredoc_without_an_end_goes_on_to_the_end_of_the_file() -> None:
+    assert [each.ended for each in read_instructions("RUN <<EOF\nx\n")[0].heredocs] == [False]
 
 
 _PIECES = st.sampled_from(

@@ -21,14 +21,15 @@ LAYERS = (
     ("resolvers.files",),
     ("resolvers.platforms",),
     ("session.session",),
-    ("session.descriptions", "session.resolver_table", "session.secrets", "session.single_flight"),
+    ("session.descriptions", "session.resolver_registration", "session.secrets", "session.single_flight"),
     ("store.cleanup", "store.command_execution", "store.oci_images"),
     ("store.isolation", "store.containers", "store.registry_access", "store.git_repository"),
     ("store.buildah", "store.buildah_dockerfiles", "store.git_tree", "store.snapshots"),
+    ("store.dockerfile_limits", "store.dockerfile_rewriting"),
     ("store.overlay", "store.session_folders", "store.tree_reads", "store.git_commands"),
     ("store.storage", "store.trees", "store.rooted_paths"),
     ("store.tree_filter",),
-    ("store.patterns", "store.docker_config"),
+    ("store.patterns",),
     ("errors", "events"),
 )
 

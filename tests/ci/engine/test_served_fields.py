@@ -10,7 +10,7 @@ import pytest
 from graphql import GraphQLObjectType, build_schema
 
 from ci.engine.protocol.schema import SCHEMA
-from ci.engine.session.resolver_table import RESOLVERS
+from ci.engine.session.resolver_registration import RESOLVERS
 
 ROOT = Path(__file__).parents[3]
 
@@ -19,7 +19,7 @@ PROTOCOL = {"id", "sync", "node", "version"}
 
 # Fields that no code of the product calls, by the flow that needs them.
 FLOWS = {
-    "`dagger call` and the tests' stand-in for it turn arguments into objects": {"Directory.asGit", "Query.secret"},
+    "`dagger call` and the tests' stand-in for it turn arguments into objects": {"Query.secret"},
     "`dagger call … report -o FILE` writes a file": {"File.export"},
     "`dagger call build …` and `lr-ci shell` look around in an image": {
         "Container.rootfs",

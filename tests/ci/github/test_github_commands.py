@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.rules.errors import ExitCode
+from pipeline.rules.exit_codes import ExitCode
 from pipeline.rules.report import BuildReport
 from tests.ci.cli.command import LR_CI, Ended, lr_ci
 from tests.ci.github.conftest import TOKEN

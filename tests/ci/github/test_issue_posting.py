@@ -16,7 +16,8 @@ from ci.github.issue_posting import IssueOutcome, PostedIssue, post_deployment
 from ci.github.retry import Limits
 from ci.github.run_context import ApiAccess
 from pipeline.concurrency import each
-from pipeline.rules.errors import AuthError, ExitCode, PipelineError, UsageError
+from pipeline.rules.errors import AuthError, PipelineError, UsageError
+from pipeline.rules.exit_codes import ExitCode
 from tests.ci.github.conftest import TOKEN
 from tests.ci.github.samples import PRODUCTION, STAGING, branch_report, deployment, run_context, version_report
 from tests.github_api import REPOSITORY, GitHubApi

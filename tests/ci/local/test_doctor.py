@@ -14,7 +14,8 @@ from tests.ci.programs import Programs
 
 TOKEN = "ghp_0123456789abcdefghij"
 PROGRAMS = ("git", "buildah", "skopeo", "runc", "mmdebstrap", "docker-registry")
-FINDINGS = ["engine", "git", "dagger", "container runtime", "root", *PROGRAMS[1:], "local registry", "token"]
+CREDENTIALS = "credentials for ghcr.io"
+FINDINGS = ["engine", "git", "dagger", "container runtime", "root", *PROGRAMS[1:], "local registry", CREDENTIALS]
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,9 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Programs) -
     """No local registry, no token, and no program but those that a test adds."""
     del programs
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    for name in ("GITHUB_TOKEN", "XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 0)  # what the engine needs, whoever runs the tests
 
 
@@ -193,3 +196,18 @@ class TestTheCommand:
 def test_looking_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     TestTheCommand().run(monkeypatch, "--json")
     assert not (tmp_path / "cache").exists()
+
+
+async def test_a_login_of_docker_is_named_by_its_place(tmp_path: Path, programs: Programs) -> None:
+    config = tmp_path / "docker" / "config.json"
+    config.parent.mkdir()
+    config.write_text(json.dumps({"credsStore": "test"}))
+    broken = (await found())[CREDENTIALS]
+    assert (broken.health, broken.found.split(": ")[1]) == (Health.BROKEN, "docker-credential-test is not installed.")
+    assert "docker login ghcr.io" in broken.remedy
+
+    programs.add("docker-credential-test", f'echo \'{{"Username": "octocat", "Secret": "{TOKEN}"}}\'')
+
+    finding = (await found())[CREDENTIALS]
+    assert finding.health is Health.OK
+    assert finding.found == f"user 'octocat' in docker-credential-test, which {config} refers to"

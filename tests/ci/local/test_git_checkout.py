@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ci.local.git_checkout import HostCheckout, read_host_checkout
-from pipeline.rules.errors import CheckoutError, ExitCode
+from pipeline.rules.errors import CheckoutError
+from pipeline.rules.exit_codes import ExitCode
 from tests.ci.repositories import Repository, new_repository
 
 COMMITTED = datetime(2025, 11, 3, 13, 30, 5, tzinfo=UTC)
@@ -46,7 +47,7 @@ class TestTheCommitThatTheCallerNames:
     async def test_is_read_where_git_holds_it(self, repository: Repository) -> None:
         older = repository.head
         repository.commit()
-        named = (await read_host_checkout(repository.top, older.upper())).checkout.named
+        named = (await read_host_checkout(repository.top, named=older.upper())).checkout.named
         assert named is not None
         assert (named.sha, named.time is None) == (older, False)
 
@@ -54,7 +55,7 @@ class TestTheCommitThatTheCallerNames:
         self, repository: Repository
     ) -> None:
         for named in (None, repository.head, "0" * 40, "main", "--all", "0" * 39):
-            assert (await read_host_checkout(repository.top, named)).checkout.named is None
+            assert (await read_host_checkout(repository.top, named=named)).checkout.named is None
 
 
 class TestTheTagOfTheRefThatTheCallerNames:
@@ -254,6 +255,42 @@ class TestDirt:
             repository.git("config", name, value)
         repository.write("backend/größe")
         assert (await read(repository, "backend")).checkout.dirty == ("backend/größe",)
+
+    async def test_is_only_what_is_in_the_source(self, repository: Repository) -> None:
+        for name in ("note", "backend2/file", "backend/file"):
+            repository.write(name)
+        for folder in (".", "backend"):
+            found = await read_host_checkout(repository.top / folder, "backend")
+            assert found.checkout.dirty == ("backend/file",)
+        assert (await read_host_checkout(repository.top, "[b]ackend")).checkout.dirty == ()
+
+    @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+    async def test_is_what_git_was_told_to_overlook(self, repository: Repository, flag: str) -> None:
+        for name in ("backend/kept", "backend/changed", "backend/removed", "outside"):
+            repository.write(name)
+        repository.commit()
+        repository.git("update-index", flag, "backend/kept", "backend/changed", "backend/removed", "outside")
+        assert (await read_host_checkout(repository.top, "backend")).checkout.dirty == ()
+        before = (repository.top / ".git/index").read_bytes()
+
+        repository.write("backend/changed", "other\n")
+        repository.write("outside", "other\n")
+        (repository.top / "backend/removed").unlink()
+
+        found = await read_host_checkout(repository.top / "backend", "backend")
+        assert found.checkout.dirty == ("backend/changed", "backend/removed")
+        assert (repository.top / ".git/index").read_bytes() == before
+
+    async def test_is_a_submodule_that_is_not_checked_out(self, repository: Repository, tmp_path: Path) -> None:
+        other = new_repository(tmp_path / "other")
+        other.commit()
+        allow = ("-c", "protocol.file.allow=always")
+        repository.git(*allow, "submodule", "--quiet", "add", str(other.top), "backend/vendor/other")
+        repository.git(*allow, "submodule", "--quiet", "add", str(other.top), "elsewhere")
+        repository.commit()
+        assert (await read_host_checkout(repository.top, "backend")).checkout.dirty == ()
+        repository.git("submodule", "--quiet", "deinit", "--force", "--all")
+        assert (await read_host_checkout(repository.top, "backend")).checkout.dirty == ("backend/vendor/other",)
 
     async def test_does_not_lock_the_index_for_anybody_else(self, repository: Repository) -> None:
         os.utime(repository.top / "backend/Dockerfile", (1, 1))

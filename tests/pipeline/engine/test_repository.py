@@ -7,16 +7,19 @@ from pathlib import Path
 import dagger
 import pytest
 
-from pipeline.engine.repository import _parse_commit_object, read_checkout
+from pipeline.engine.git_objects import read_commit
+from pipeline.engine.repository import read_checkout
 from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import CommitSha, parse_commit
 from tests.conformance.conftest import base, dag
+from tests.pipeline.host_files import HostFiles
 from tests.registry_fixtures import shared_registry
 
 __all__ = ["base", "dag", "shared_registry"]
 
 WHEN = 1_762_180_205
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 
 class Repository:
@@ -70,10 +73,11 @@ def _raw_commit(repository: Repository, message: bytes, *, encoding: bytes = b""
 
 def test_a_loose_commit_is_read(repository: Repository) -> None:
     sha = repository.commit("Save links\n\nÜber and over 🎉.\n".encode())
-    assert _parse_commit_object(repository.objects, sha) == Commit(
+    assert read_commit(repository.objects, sha).commit == Commit(
         sha=sha,
         message="Save links\n\nÜber and over 🎉.\n",
         time=datetime(2025, 11, 3, 14, 30, 5, tzinfo=UTC),
+        source_tree=EMPTY_TREE,
     )
 
 
@@ -81,7 +85,7 @@ def test_a_packed_commit_is_read(repository: Repository) -> None:
     shas = [repository.commit(f"Change {number}\n".encode()) for number in range(5)]
     repository.git("gc", "--quiet", "--aggressive")
     assert not (repository.objects / shas[0][:2] / shas[0][2:]).exists()
-    assert [_parse_commit_object(repository.objects, sha).subject for sha in shas] == [f"Change {n}" for n in range(5)]
+    assert [read_commit(repository.objects, sha).commit.subject for sha in shas] == [f"Change {n}" for n in range(5)]
 
 
 def test_a_shallow_clone_is_read(repository: Repository, tmp_path: Path) -> None:
@@ -89,7 +93,7 @@ def test_a_shallow_clone_is_read(repository: Repository, tmp_path: Path) -> None
     sha = repository.commit(b"Second\n")
     clone = tmp_path / "clone"
     repository.git("clone", "--quiet", "--depth=1", f"file://{repository.folder}", str(clone))
-    assert _parse_commit_object(clone / ".git" / "objects", sha).subject == "Second"
+    assert read_commit(clone / ".git" / "objects", sha).commit.subject == "Second"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +116,7 @@ def test_a_message_in_another_encoding_is_read_as_well_as_can_be(
     repository: Repository, encoding: str, raw: bytes, message: str
 ) -> None:
     sha = repository.written(_raw_commit(repository, raw, encoding=encoding.encode("latin-1")))
-    commit = _parse_commit_object(repository.objects, sha)
+    commit = read_commit(repository.objects, sha).commit
     assert commit.message == message
     assert commit.message.encode()
 
@@ -120,13 +124,32 @@ def test_a_message_in_another_encoding_is_read_as_well_as_can_be(
 @pytest.mark.parametrize("seconds", [0, 1, 253_402_300_799])
 def test_every_time_that_a_calendar_has_is_read(repository: Repository, seconds: int) -> None:
     sha = repository.written(_raw_commit(repository, b"x", time=str(seconds)))
-    assert _parse_commit_object(repository.objects, sha).time == datetime.fromtimestamp(seconds, tz=UTC)
+    assert read_commit(repository.objects, sha).commit.time == datetime.fromtimestamp(seconds, tz=UTC)
 
 
 @pytest.mark.parametrize("seconds", ["253402300800", "99999999999999999999"])
 def test_a_time_beyond_the_calendar_is_left_out(repository: Repository, seconds: str) -> None:
     sha = repository.written(_raw_commit(repository, b"x", time=seconds))
-    assert _parse_commit_object(repository.objects, sha) == Commit(sha=sha, message="x")
+    assert read_commit(repository.objects, sha).commit == Commit(sha=sha, message="x", source_tree=EMPTY_TREE)
+
+
+def test_the_source_is_a_tree_of_the_commit(repository: Repository) -> None:
+    for name in ("services/api/größe", "services/api/below/b", "services/file", "top"):
+        (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository.folder / name).write_text(name)
+    repository.git("add", ".")
+    sha = repository.commit(b"First\n")
+    for source in ("services/api", "services"):
+        found = read_commit(repository.objects, sha, source)
+        assert found.commit.source_tree == repository.git("rev-parse", f"HEAD:{source}")
+    assert set(read_commit(repository.objects, sha, "services/api").files) == {
+        "services/api/größe",
+        "services/api/below/b",
+    }
+    assert read_commit(repository.objects, sha, ".").commit.source_tree == repository.git("rev-parse", "HEAD^{tree}")
+    for source in ("missing", "services/missing", "services/file", "top/below"):
+        found = read_commit(repository.objects, sha, source)
+        assert (found.commit.source_tree, found.files) == (None, {})
 
 
 def test_an_annotated_tag_is_no_commit(repository: Repository) -> None:
@@ -134,14 +157,14 @@ def test_an_annotated_tag_is_no_commit(repository: Repository) -> None:
     repository.git("tag", "-a", "v1.2.3", "-m", "Release")
     tag = parse_commit(repository.git("rev-parse", "v1.2.3"))
     with pytest.raises(CheckoutError, match="is not a commit"):
-        _parse_commit_object(repository.objects, tag)
+        read_commit(repository.objects, tag)
     peeled = parse_commit(repository.git("rev-parse", "v1.2.3^{commit}"))
-    assert _parse_commit_object(repository.objects, peeled).subject == "First"
+    assert read_commit(repository.objects, peeled).commit.subject == "First"
 
 
 def test_a_commit_that_is_not_there_is_named(repository: Repository) -> None:
     with pytest.raises(CheckoutError, match="0123456789abcdef0123456789abcdef01234567"):
-        _parse_commit_object(repository.objects, CommitSha("0123456789abcdef0123456789abcdef01234567"))
+        read_commit(repository.objects, CommitSha("0123456789abcdef0123456789abcdef01234567"))
 
 
 @pytest.mark.parametrize("damage", [b"", b"no zlib at all", b"x\x9c\x03\x00\x00\x00\x00\x01"])
@@ -151,13 +174,13 @@ def test_a_damaged_object_is_named(repository: Repository, damage: bytes) -> Non
     file.chmod(0o644)
     file.write_bytes(damage)
     with pytest.raises(CheckoutError, match=sha):
-        _parse_commit_object(repository.objects, sha)
+        read_commit(repository.objects, sha)
 
 
 def test_a_folder_without_objects_is_told_apart_from_a_bug(tmp_path: Path) -> None:
     (tmp_path / "objects").mkdir()
     with pytest.raises(CheckoutError):
-        _parse_commit_object(tmp_path / "objects", CommitSha("0" * 40))
+        read_commit(tmp_path / "objects", CommitSha("0" * 40))
 
 
 def test_the_objects_are_let_go(repository: Repository) -> None:
@@ -165,7 +188,7 @@ def test_the_objects_are_let_go(repository: Repository) -> None:
     repository.git("gc", "--quiet")
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
-        _parse_commit_object(repository.objects, sha)
+        read_commit(repository.objects, sha)
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
 
 
@@ -174,17 +197,20 @@ def test_the_objects_are_let_go(repository: Repository) -> None:
 class TestAnEngine:
     """What it says of a folder of this machine, as the module asks it."""
 
-    async def _read(self, dag: dagger.Client, folder: Path) -> Checkout:
-        repository = dag.host().directory(str(folder), no_cache=True).as_git()
-        git_config = dag.host().directory(str(folder), include=[".git/config"], no_cache=True)
-        return await read_checkout(repository, git_config)
+    async def _read(self, dag: dagger.Client, folder: Path, source: str = ".") -> Checkout:
+        return await read_checkout(HostFiles(dag, folder), source)
 
     async def test_a_branch_is_read_whole(self, dag: dagger.Client, repository: Repository) -> None:
         repository.git("remote", "add", "origin", "https://github.com/acme/links.git")
         sha = repository.commit("Save links\n\nÜber.\n".encode())
         repository.git("tag", "v1.2.3")
         assert await self._read(dag, repository.folder) == Checkout(
-            head=Commit(sha=sha, message="Save links\n\nÜber.\n", time=datetime(2025, 11, 3, 14, 30, 5, tzinfo=UTC)),
+            head=Commit(
+                sha=sha,
+                message="Save links\n\nÜber.\n",
+                time=datetime(2025, 11, 3, 14, 30, 5, tzinfo=UTC),
+                source_tree=EMPTY_TREE,
+            ),
             ref="refs/heads/master",
             origin="https://github.com/acme/links.git",
         )
@@ -216,6 +242,51 @@ class TestAnEngine:
         (repository.folder / "ignored").write_text("")
         (repository.folder / "added").write_text("")
         assert (await self._read(dag, repository.folder)).dirty == ("added", "changed", "removed")
+
+    async def test_what_is_outside_of_the_source_does_not_count(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        files = {".gitignore": "*.log\n", "services/.gitignore": "*.tmp\n", "services/api/Dockerfile": "", "other": ""}
+        for name, content in files.items():
+            (repository.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (repository.folder / name).write_text(content)
+        repository.git("add", ".")
+        repository.commit(b"First\n")
+        for name in ("note", "other", "services/note", "services/api/a.log", "services/api/a.tmp", "services/api2"):
+            (repository.folder / name).write_text("changed")
+        assert (await self._read(dag, repository.folder, "services/api")).dirty == ()
+        (repository.folder / "services/api/note").write_text("")
+        assert (await self._read(dag, repository.folder, "services/api")).dirty == ("services/api/note",)
+
+    @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+    async def test_what_git_was_told_to_overlook_is_dirty(
+        self, dag: dagger.Client, repository: Repository, flag: str
+    ) -> None:
+        names = ["api/kept", "api/changed", "api/removed", "api/run", "api/li[n]k", "outside"]
+        (repository.folder / "api").mkdir()
+        for name in names:
+            (repository.folder / name).write_text("content")
+        (repository.folder / names[4]).unlink()
+        (repository.folder / names[4]).symlink_to("kept")
+        repository.git("add", ".")
+        repository.commit(b"First\n")
+        repository.git("update-index", flag, *names)
+        assert (await self._read(dag, repository.folder, "api")).dirty == ()
+        (repository.folder / "api/changed").write_text("changed")
+        (repository.folder / "api/removed").unlink()
+        (repository.folder / "api/run").chmod(0o755)
+        (repository.folder / "outside").write_text("changed")
+        assert (await self._read(dag, repository.folder, "api")).dirty == ("api/changed", "api/removed", "api/run")
+
+    async def test_a_submodule_that_is_not_checked_out_is_dirty(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        sha = repository.commit(b"Of another repository\n")
+        for path in ("api/lib", "other"):
+            repository.git("update-index", "--add", "--cacheinfo", f"160000,{sha},{path}")
+        repository.commit(b"Add submodules\n")
+        (repository.folder / "api/lib").mkdir(parents=True)
+        assert (await self._read(dag, repository.folder, "api")).dirty == ("api/lib",)
 
     async def test_a_packed_history_is_read(self, dag: dagger.Client, repository: Repository) -> None:
         repository.commit(b"First\n")

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.rules import errors
-from pipeline.rules.errors import ExitCode, PipelineError
+from pipeline.rules.errors import PipelineError
+from pipeline.rules.exit_codes import ExitCode
 
 EXIT_CODES = {
     errors.UsageError: 2,

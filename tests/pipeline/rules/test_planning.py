@@ -7,8 +7,8 @@ import pytest
 from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, RefError, SourceMismatchError
 from pipeline.rules.labels import oci_labels
-from pipeline.rules.options import RunRequest
 from pipeline.rules.planning import RunPlan, plan_run
+from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.tagging import LatestPolicy
 from tests.pipeline.samples import OTHER_SHA, SHA, TIME, checkout
 

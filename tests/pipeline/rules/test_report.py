@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from pipeline.rules.options import RunRequest
 from pipeline.rules.planning import plan_run
 from pipeline.rules.report import BuildReport, PlanReport
+from pipeline.rules.shared_options import RunRequest
 from tests.pipeline.samples import build_report, checkout
 
 DOCS = Path(__file__).parents[3] / "docs"

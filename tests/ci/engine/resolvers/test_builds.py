@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import dagger
@@ -114,11 +115,76 @@ async def test_an_unknown_instruction_is_told_without_the_builders_own_data(engi
     assert "PATH=" not in str(failure.value)
 
 
-async def test_a_heredoc_is_refused_by_name(engine: Opened, base: str) -> None:
-    source = engine.source({"Dockerfile": f"FROM {base}\nRUN <<EOF\necho x\nEOF\n"})
+async def test_what_buildah_lacks_is_refused_before_anything_is_built(engine: Opened, base: str) -> None:
+    source = engine.source({"Dockerfile": f"FROM {base}\nRUN true\nCOPY --parents a/b /\n"})
 
-    with pytest.raises(dagger.QueryError, match=r"heredoc.*line 2.*not served"):
+    with pytest.raises(dagger.QueryError, match=r"COPY --parents \(line 3 of Dockerfile\).*not served.*Dagger engine"):
         await source.docker_build().sync()
+
+    assert engine.finished("build") == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "FROM {host}/x:1\n",
+        "FROM {base}\nCOPY --from={host}/x:1 a /\n",
+        "FROM {base}\nRUN --mount=type=bind,from={host}/x:1,target=/x true\n",
+        "FROM {host}/x:1\nCOPY <<EOF /x\n$A\nEOF\n",
+    ],
+)
+async def test_a_registry_that_cannot_be_reached_is_named(engine: Opened, base: str, lines: str) -> None:
+    source = engine.source({"Dockerfile": lines.format(base=base, host="localhost:1")})
+
+    with pytest.raises(dagger.QueryError, match=r"registry localhost:1 could not be reached: .*connection refused"):
+        await source.docker_build().sync()
+
+
+@pytest.mark.parametrize("lines", ["FROM {host}/absent:1\n", "FROM {base}\nCOPY --from={host}/absent:1 a /\n"])
+async def test_an_image_that_the_registry_lacks_is_named(
+    engine: Opened, base: str, shared_registry: RunningRegistry, lines: str
+) -> None:
+    source = engine.source({"Dockerfile": lines.format(base=base, host=shared_registry.host)})
+
+    with pytest.raises(
+        dagger.QueryError, match=rf"image {shared_registry.host}/absent:1 was not found in the registry"
+    ):
+        await source.docker_build().sync()
+
+
+async def test_the_history_and_the_output_show_a_heredoc_as_it_was_written(
+    open_engine: OpenEngine, base: str, shared_registry: RunningRegistry
+) -> None:
+    name = "heredoc-history"
+    dockerfile = f'FROM {base}\nRUN <<EOF\necho "it\'s"\nEOF\nCOPY <<EOF /x\ntext\nEOF\n'
+    for _ in range(2):
+        async with open_engine() as engine:
+            await engine.built(dockerfile).publish(f"{shared_registry.host}/{name}:1")
+
+            (finished,) = engine.finished("build")
+            assert "STEP 2/3: RUN <<EOF\n" in engine.told()
+            assert "STEP 3/3: COPY <<EOF /x\n" in engine.told()
+            assert "printf" not in engine.told()
+    assert finished.cached
+    with shared_registry.client() as client:
+        accept = {"accept": "application/vnd.oci.image.manifest.v1+json"}
+        manifest = client.get(f"/v2/{name}/manifests/1", headers=accept).raise_for_status().json()
+        config = client.get(f"/v2/{name}/blobs/{manifest['config']['digest']}").raise_for_status().json()
+    steps = [entry["created_by"] for entry in config["history"]]
+    assert steps[-2] == '/bin/sh -c echo "it\'s"\n'
+    assert re.fullmatch(r"/bin/sh -c #\(nop\) COPY (file|multi):\w+ in /x ", steps[-1])
+
+
+async def test_heredocs_build_in_a_chroot_and_leave_nothing(open_engine: OpenEngine, base: str, tmp_path: Path) -> None:
+    force_chroot(tmp_path / "engine")
+    async with open_engine(tmp_path / "engine") as opened:
+        heredocs = (
+            "COPY <<EOF /x\ntext\nEOF\nRUN <<EOF\n#!/bin/cat\nEOF\nUSER nobody\nRUN <<EOF\n#!/bin/sh\nid -un\nEOF\n"
+        )
+        await opened.built(f"FROM {base}\n{heredocs}").sync()
+
+        assert "nobody" in opened.told()
+    assert list(Path("/dev/shm").glob("heredoc-*")) == []  # noqa: S108
 
 
 async def test_where_runc_does_not_work_a_chroot_does_and_a_notice_says_so(

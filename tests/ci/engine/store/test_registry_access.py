@@ -6,7 +6,7 @@ import pytest
 
 from ci.engine.errors import QueryFailedError
 from ci.engine.store.buildah import essence
-from ci.engine.store.registry_access import by_digest, image_reference, plain_registries
+from ci.engine.store.registry_access import by_digest, image_reference, plain_registries, pull_failure
 from ci.engine.store.storage import Mirror, registries_conf
 
 _DIGEST = "sha256:" + "0" * 64
@@ -53,3 +53,29 @@ def test_the_registries_file_names_mirrors_and_plain_ones() -> None:
 )
 def test_a_failed_programs_essence_is_its_last_message(stderr: str, message: str) -> None:
     assert essence(stderr) == message
+
+
+@pytest.mark.parametrize(
+    ("reason", "meaning"),
+    [
+        (
+            'docker://h:1/a: pinging container registry h:1: Get "https://h:1/v2/": dial tcp 127.0.0.1:1: refused',
+            "the registry h:1 could not be reached: dial tcp 127.0.0.1:1: refused",
+        ),
+        (
+            "initializing source docker://r.io/a/b:1: reading manifest 1 in r.io/a/b: manifest unknown",
+            "the image r.io/a/b:1 was not found in the registry r.io",
+        ),
+        (
+            f"initializing source docker://r.io/a: reading manifest {_DIGEST} in r.io/a: name unknown",
+            f"the image r.io/a@{_DIGEST} was not found in the registry r.io",
+        ),
+        (
+            "initializing source docker://r.io/a:1: reading manifest 1 in r.io/a: unauthorized: log in",
+            "the registry r.io refused to read a:1: unauthorized: log in",
+        ),
+        ('building at STEP "COPY a /": no such file', None),
+    ],
+)
+def test_an_image_that_cannot_be_pulled_is_told_with_its_registry(reason: str, meaning: str | None) -> None:
+    assert pull_failure(reason) == meaning

@@ -11,13 +11,13 @@ import typer.main
 
 from ci.cli.app import app
 from ci.cli.build_commands import BuildAndPushCommand
-from ci.cli.options import run_settings
+from ci.cli.extra_options import run_settings
 from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import Run, RunSettings
 from ci.system.secret_source import SecretKind, SecretSource
 from pipeline.rules.errors import UsageError
-from pipeline.rules.options import SHARED, VerifyOptions, options_of
 from pipeline.rules.platforms import Platform
+from pipeline.rules.shared_options import SHARED, VerifyOptions, options_of
 from tests.ci.cli.command import InProcess
 from tests.pipeline.interface import registered
 
@@ -150,7 +150,7 @@ def test_a_platform_is_requested(monkeypatch: pytest.MonkeyPatch, in_process: In
 
 
 # What only one of both has: the module reads the repository itself and takes a Dagger service.
-MODULE_ONLY = {"repo", "git-config", "registry-service"}
+MODULE_ONLY = {"registry-service"}
 
 
 async def test_the_command_line_and_the_module_describe_an_option_alike(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 
 from pipeline.rules.platforms import Platform, parse_platform
 from pipeline.rules.runtime_checks import RuntimeChecks
+from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
 
 DEFAULT_REGISTRY = "ghcr.io"
@@ -48,9 +49,9 @@ class BuildOptions:
     heading: ClassVar[str] = "Build"
 
     source: Annotated[
-        str | None,
-        Option("Directory to build, with its Dockerfile", fallback="backend at the top of the checkout", metavar="DIR"),
-    ] = None
+        str,
+        Option("Directory to build: its path from the repository's top", metavar="DIR", parse=parse_source),
+    ] = "backend"
     dockerfile: Annotated[str, Option("Path of the Dockerfile inside the source")] = "Dockerfile"
     platform: Annotated[
         Platform | None,

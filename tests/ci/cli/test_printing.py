@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from ci.cli.results import headline, plan_text, print_answer, print_tags
+from ci.cli.printing import headline, plan_text, print_answer, print_tags
 from pipeline.rules.report import BuildReport, TagOutcome, TagReport
 from tests.pipeline.samples import IMAGE, build_report, run_plan
 

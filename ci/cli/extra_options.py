@@ -12,7 +12,7 @@ from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import RunSettings
 from ci.system.secret_source import SecretSource, SecretSourceError, parse_secret_source
 from pipeline.rules.errors import UsageError
-from pipeline.rules.options import CommitOptions, RunRequest, environment_variable
+from pipeline.rules.shared_options import CommitOptions, RunRequest, environment_variable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from typing import Annotated
 import pytest
 
 from pipeline.rules.errors import UsageError
-from pipeline.rules.options import SHARED, Option, RunRequest, environment_variable, options_of
 from pipeline.rules.platforms import Platform
+from pipeline.rules.shared_options import SHARED, Option, RunRequest, environment_variable, options_of
 
 ROOT = Path(__file__).parents[3]
 PRODUCT = [path for folder in ("ci", "pipeline") for path in (ROOT / folder).rglob("*.py")]
@@ -17,7 +17,7 @@ PRODUCT = [path for folder in ("ci", "pipeline") for path in (ROOT / folder).rgl
 @pytest.mark.parametrize("name", SHARED)
 def test_an_option_is_described_once(name: str) -> None:
     written = {path.name: path.read_text(encoding="utf-8").count(SHARED[name].help) for path in PRODUCT}
-    assert {file: times for file, times in written.items() if times} == {"options.py": 1}
+    assert {file: times for file, times in written.items() if times} == {"shared_options.py": 1}
 
 
 @pytest.mark.parametrize("name", SHARED)

@@ -1,0 +1,27 @@
+"""The exit codes of `lr-ci`; each kind of error in `pipeline.rules.errors` has one."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Self
+
+
+class ExitCode(IntEnum):
+    """How `lr-ci` exits, and what that means."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Return a code with its meaning, which the help shows."""
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
+
+    OK = 0, "success"
+    BUG = 1, "internal error"
+    USAGE = 2, "invalid usage, ref, commit, name or directory"
+    BUILD = 3, "build failed"
+    AUTH = 4, "access denied"
+    NETWORK = 5, "registry, network or engine failed"
+    GUARD = 6, "refused by a guard"
