@@ -19,7 +19,7 @@ from ci.engine.session.resolver_table import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session, Step
 from ci.engine.store.buildah import COMMAND_SECONDS, DATE, essence
-from ci.engine.store.buildah_dockerfiles import command_of_step, foreign_run, salted
+from ci.engine.store.buildah_dockerfiles import command_of_step, foreign_run, line_of_step, salted
 from ci.engine.store.containers import ContainerState
 from ci.engine.store.dockerfile_limits import check_dockerfile
 from ci.engine.store.dockerfile_rewriting import GENERATED, Rewritten, needs_environment, rewritten
@@ -156,9 +156,10 @@ async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
             reason = essence(done.stderr.replace(str(recipe.context.path), "the build context"))
             if failed := _RUN_FAILED.search(reason):
                 raise _command_failure(session, recipe.instructions, output, failed)
-            reason = await _explained(session, recipe, reason, environment)
-            text = dockerfile.original(reason) or f"buildah ended with exit code {done.exit_code}"
-            msg = f"failed to build: {text}"
+            reason = dockerfile.original(await _explained(session, recipe, reason, environment))
+            line = line_of_step(recipe.instructions, reason)
+            where = "" if line is None else f" (line {line} of {recipe.path})"
+            msg = f"failed to build: {reason or f'buildah ended with exit code {done.exit_code}'}{where}"
             raise QueryFailedError(msg)
         step.cached = output.undecided == 0
         return (folder / "id").read_text(encoding="ascii").strip().removeprefix("sha256:")
