@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ci.dockerfile.reader import read_instructions
+from ci.dockerfile.variables import expand_word
 from pipeline.rules.image_name import Reference, parse_reference
 from pipeline.rules.platforms import Platform, host_platform
 
 _FLAG = re.compile(r"^--([a-z-]+)=(\S+)\s*")
 _ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*))?\})")
 _NO_IMAGE = "scratch"
 
 
@@ -99,17 +99,17 @@ def _declare(rest: str, scope: dict[str, str], given: Mapping[str, str]) -> None
         if name in given:
             scope[name] = given[name]
         elif default is not None:
-            scope[name] = _expand(_unquote(default), scope)
+            scope[name] = expand_word(default, scope)
 
 
 def _read_from(rest: str, scope: Mapping[str, str]) -> tuple[str, str, str]:
     platform = ""
     while (flag := _FLAG.match(rest)) is not None:
-        platform = _expand(_unquote(flag[2]), scope) if flag[1] == "platform" else platform
+        platform = expand_word(flag[2], scope) if flag[1] == "platform" else platform
         rest = rest[flag.end() :]
     name, *alias = rest.split() or [""]
     stage = alias[1] if len(alias) > 1 and alias[0].upper() == "AS" else ""
-    return _expand(_unquote(name), scope), platform, stage
+    return expand_word(name, scope), platform, stage
 
 
 def _other_sources(rest: str) -> Iterator[str]:
@@ -119,20 +119,6 @@ def _other_sources(rest: str) -> Iterator[str]:
         elif flag[1] == "mount":
             yield from (part[5:] for part in flag[2].split(",") if part.startswith("from="))
         rest = rest[flag.end() :]
-
-
-def _expand(text: str, scope: Mapping[str, str]) -> str:
-    def value(found: re.Match[str]) -> str:
-        name, operator, other = found[1] or found[2], found[3], found[4] or ""
-        current = scope.get(name)
-        counts = bool(current) if operator and operator.startswith(":") else current is not None
-        if operator is None:
-            return current or ""
-        if operator.endswith("-"):
-            return (current or "") if counts else _expand(other, scope)
-        return _expand(other, scope) if counts else ""
-
-    return _VARIABLE.sub(value, text)
 
 
 def _unquote(text: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ci.dockerfile.base_images import automatic_arguments, base_images
 from ci.dockerfile.reader import Instruction, read_instructions
-from ci.dockerfile.stages import Stage, read_stages
+from ci.dockerfile.stages import Stage, read_stages, through_stages
 from ci.dockerfile.variables import Scope, read_scopes
 from ci.engine.errors import ExecFailedError, QueryFailedError
 from ci.engine.resolvers.platforms import read_platform, require_host
@@ -80,8 +80,8 @@ async def docker_build(
     wanted = host_platform() if platform is None else read_platform(platform)
     text = await _read_dockerfile(directory, dockerfile)
     instructions = read_instructions(text)
-    check_dockerfile(text, instructions, dockerfile)
     stages = read_stages(instructions, target)
+    check_dockerfile(text, through_stages(instructions, stages), dockerfile)
     if (run := foreign_run(stages)) is not None:
         require_host(f"RUN (line {run.first + 1} of {dockerfile})", wanted)
     context = await _context(directory, dockerfile)
@@ -185,10 +185,10 @@ async def _scopes(session: Session, recipe: _Recipe, environment: Mapping[str, s
         automatic = automatic_arguments(recipe.platform)
         return read_scopes(recipe.instructions, recipe.arguments, automatic, environments)
 
-    built = {each.first for stage in recipe.stages for each in stage.instructions}
+    built = through_stages(recipe.instructions, recipe.stages)
     found: dict[tuple[str, str], Mapping[str, str]] = {}
-    for each, scope in zip(recipe.instructions, scopes({}), strict=True):
-        if each.first in built and needs_environment(each) and scope.base is not None and scope.base not in found:
+    for each, scope in zip(built, scopes({}), strict=False):
+        if needs_environment(each) and scope.base is not None and scope.base not in found:
             name, platform = scope.base
             wanted = read_platform(platform) if platform else recipe.platform
             try:

@@ -24,7 +24,8 @@ GENERATED = "embedded-engine-heredocs"
 _MARK = "# heredoc"
 _LONGEST = 60_000
 _AS_A_FILE = "write the script to a file with COPY, and run the file"
-_GENERATED_RUN = re.compile(rf"(?:eval \"\$\()?printf %b '([^']*)'(?:\)\"| > /dev/shm/heredoc-.*) {_MARK}")
+_MEMORY = "/dev/shm/heredoc-"  # noqa: S108 - in the container, and removed after use
+_GENERATED_RUN = re.compile(rf"(?:eval \"\$\(|file={_MEMORY}\$\$; )printf %b '([^']*)'(?:\)\"| > \$file && .*) {_MARK}")
 _ENCODED = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "'": "\\0047"}
 _DECODED = {code: character for character, code in _ENCODED.items()}
 _CODE = re.compile(r"\\(?:0047|.)")
@@ -147,10 +148,9 @@ def _evaluated(script: str) -> str:
 def _interpreted(script: str) -> str:
     """Return a command that runs a script by the interpreter of its first line, from a file in memory."""
     program, _, argument = script.partition("\n")[0].removeprefix("#!").strip().partition(" ")
-    file = f"/dev/shm/heredoc-{_hash(script)}"  # noqa: S108 - in the container
     words = [shlex.quote(word) for word in (program, argument.strip()) if word]
-    run = f"{' '.join(words)} {file}; code=$?; rm -f {file}; exit $code"
-    return f"printf %b '{_encoded(script)}' > {file} && {run} {_MARK}"
+    run = f"{' '.join(words)} $file; code=$?; rm -f $file; exit $code"
+    return f"file={_MEMORY}$$; printf %b '{_encoded(script)}' > $file && {run} {_MARK}"
 
 
 def _copies(each: Instruction, scope: Scope, files: dict[str, str], where: str) -> list[str]:

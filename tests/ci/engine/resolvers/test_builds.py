@@ -128,6 +128,12 @@ async def test_what_buildah_lacks_is_refused_before_anything_is_built(engine: Op
     assert engine.finished("build") == []
 
 
+async def test_what_follows_the_target_is_not_refused(engine: Opened, base: str) -> None:
+    source = engine.source({"Dockerfile": f"FROM {base} AS first\nRUN true\nFROM first\nCOPY --parents a/b /\n"})
+
+    await source.docker_build(target="first").sync()
+
+
 @pytest.mark.parametrize(
     "lines",
     [
