@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from ci.dockerfile.reader import read_instructions
 from ci.dockerfile.stages import SCRATCH, read_from
+from ci.dockerfile.variables import expand_word
 from pipeline.rules.image_name import Reference, parse_reference
 from pipeline.rules.platforms import Platform, host_platform
 
 _FLAG = re.compile(r"^--([a-z-]+)=(\S+)\s*")
 _ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^{}]*))?\})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def base_images(dockerfile_text: str, *, build_args: Mapping[str, str] | None = 
                 _declare(each.rest, scope, build_args or {})
             case "FROM":
                 line = read_from(each.rest)
-                name, platform = (_expand(_unquote(text), scope) for text in (line.base, line.platform))
+                name, platform = (expand_word(text, scope) for text in (line.base, line.platform))
                 _collect([] if name.lower() in stages else [(name, platform)], found)
                 count += 1
                 stages |= {str(count - 1), line.name.lower()} - {""}
@@ -100,7 +100,7 @@ def _declare(rest: str, scope: dict[str, str], given: Mapping[str, str]) -> None
         if name in given:
             scope[name] = given[name]
         elif default is not None:
-            scope[name] = _expand(_unquote(default), scope)
+            scope[name] = expand_word(default, scope)
 
 
 def _other_sources(rest: str) -> Iterator[str]:
@@ -110,20 +110,6 @@ def _other_sources(rest: str) -> Iterator[str]:
         elif flag[1] == "mount":
             yield from (part[5:] for part in flag[2].split(",") if part.startswith("from="))
         rest = rest[flag.end() :]
-
-
-def _expand(text: str, scope: Mapping[str, str]) -> str:
-    def value(found: re.Match[str]) -> str:
-        name, operator, other = found[1] or found[2], found[3], found[4] or ""
-        current = scope.get(name)
-        counts = bool(current) if operator and operator.startswith(":") else current is not None
-        if operator is None:
-            return current or ""
-        if operator.endswith("-"):
-            return (current or "") if counts else _expand(other, scope)
-        return _expand(other, scope) if counts else ""
-
-    return _VARIABLE.sub(value, text)
 
 
 def _unquote(text: str) -> str:

@@ -69,6 +69,12 @@ def read_stages(instructions: Sequence[Instruction], target: str = "") -> list[S
     return stages
 
 
+def through_stages(instructions: Sequence[Instruction], stages: Sequence[Stage]) -> Sequence[Instruction]:
+    """Return the instructions up to the end of the last of the stages, which are the first of the Dockerfile."""
+    starts = [number for number, each in enumerate(instructions) if each.keyword == "FROM"]
+    return instructions[: starts[len(stages)]] if len(stages) < len(starts) else instructions
+
+
 def read_from(rest: str) -> FromLine:
     """Read what follows FROM."""
     platform = _PLATFORM.search(rest)

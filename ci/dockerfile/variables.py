@@ -91,6 +91,14 @@ def expand(text: str, variables: Mapping[str, str], *, quotes: bool) -> str:
     return _Expansion(text, variables, quotes=quotes).until("")
 
 
+def expand_word(word: str, variables: Mapping[str, str]) -> str:
+    """Replace variables in a word and remove its quotes; a word that cannot be expanded stays as it is."""
+    try:
+        return expand(word, variables, quotes=True)
+    except ExpansionError:
+        return word
+
+
 class _Expansion:
     def __init__(self, text: str, variables: Mapping[str, str], *, quotes: bool) -> None:
         self._text, self._variables, self._quotes = text, variables, quotes
@@ -169,7 +177,7 @@ class _Expansion:
 
 def _read_from(rest: str, outside: Scope, number: int) -> tuple[str, str, list[str]]:
     """Return the base of a stage, its platform, and the stage's names."""
-    words = [_expand_known(word, outside) for word in rest.split()]
+    words = [expand_word(word, outside.variables) for word in rest.split()]
     platform = next((word.partition("=")[2] for word in words if word.startswith("--platform=")), "")
     base, *alias = [word for word in words if not word.startswith("--")] or [""]
     names = [alias[1].lower()] if len(alias) > 1 and alias[0].lower() == "as" else []
@@ -183,24 +191,17 @@ def _declare(rest: str, scope: Scope, given: Mapping[str, str], outside: Mapping
         if name in given:
             arguments[name] = given[name]
         elif equals:
-            arguments[name] = _expand_known(default, replace(scope, arguments=arguments))
+            arguments[name] = expand_word(default, replace(scope, arguments=arguments).variables)
         elif name in outside:
             arguments[name] = outside[name]
     return replace(scope, arguments=arguments)
 
 
 def _read_pairs(rest: str, scope: Scope) -> dict[str, str]:
+    variables = scope.variables
     words: list[str] = _WORD.findall(rest)
     if words and "=" not in words[0]:
         name, _, value = rest.partition(" ")
-        return {name: _expand_known(value.strip(), scope)}
+        return {name: expand_word(value.strip(), variables)}
     pairs = [word.partition("=") for word in words]
-    return {_expand_known(name, scope): _expand_known(value, scope) for name, _, value in pairs}
-
-
-def _expand_known(word: str, scope: Scope) -> str:
-    """Expand a word; one that the builder cannot expand stays for it to report."""
-    try:
-        return expand(word, scope.variables, quotes=True)
-    except ExpansionError:
-        return word
+    return {expand_word(name, variables): expand_word(value, variables) for name, _, value in pairs}

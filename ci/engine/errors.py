@@ -39,11 +39,12 @@ class NotServedError(QueryFailedError):
 
     Args:
         what: Its name in the schema, such as `Container.asService` or `Container.from(platform:)`, or in a Dockerfile.
-        hint: How to do without it, if there is a way.
+        instead: What to do without a Dagger engine, as a command; empty if nothing.
     """
 
-    def __init__(self, what: str, *, hint: str = "") -> None:
-        super().__init__(f"{what} is not served by the embedded engine; a Dagger engine serves it", hint=hint)
+    def __init__(self, what: str, *, instead: str = "") -> None:
+        out = f": use a Dagger engine, or {instead}" if instead else "; a Dagger engine serves it"
+        super().__init__(f"{what} is not served by the embedded engine{out}")
 
 
 class ExecFailedError(QueryFailedError):

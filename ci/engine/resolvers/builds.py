@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ci.dockerfile.base_images import automatic_arguments, base_images
 from ci.dockerfile.reader import Instruction, read_instructions
-from ci.dockerfile.stages import Stage, read_stages
+from ci.dockerfile.stages import Stage, read_stages, through_stages
 from ci.dockerfile.variables import Scope, read_scopes
 from ci.engine.errors import ExecFailedError, QueryFailedError
 from ci.engine.resolvers.platforms import read_platform, require_host
@@ -19,7 +19,7 @@ from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session, Step
 from ci.engine.store.buildah import COMMAND_SECONDS, DATE, essence
-from ci.engine.store.buildah_dockerfiles import command_of_step, foreign_run, salted
+from ci.engine.store.buildah_dockerfiles import command_of_step, foreign_run, line_of_step, salted
 from ci.engine.store.containers import ContainerState
 from ci.engine.store.dockerfile_limits import check_dockerfile
 from ci.engine.store.dockerfile_rewriting import GENERATED, Rewritten, needs_environment, rewritten
@@ -80,8 +80,8 @@ async def docker_build(
     wanted = host_platform() if platform is None else read_platform(platform)
     text = await _read_dockerfile(directory, dockerfile)
     instructions = read_instructions(text)
-    check_dockerfile(text, instructions, dockerfile)
     stages = read_stages(instructions, target)
+    check_dockerfile(text, through_stages(instructions, stages), dockerfile)
     if (run := foreign_run(stages)) is not None:
         require_host(f"RUN (line {run.first + 1} of {dockerfile})", wanted)
     context = await _context(directory, dockerfile)
@@ -156,9 +156,10 @@ async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
             reason = essence(done.stderr.replace(str(recipe.context.path), "the build context"))
             if failed := _RUN_FAILED.search(reason):
                 raise _command_failure(session, recipe.instructions, output, failed)
-            reason = await _explained(session, recipe, reason, environment)
-            text = dockerfile.original(reason) or f"buildah ended with exit code {done.exit_code}"
-            msg = f"failed to build: {text}"
+            reason = dockerfile.original(await _explained(session, recipe, reason, environment))
+            line = line_of_step(recipe.instructions, reason)
+            where = "" if line is None else f" (line {line} of {recipe.path})"
+            msg = f"failed to build: {reason or f'buildah ended with exit code {done.exit_code}'}{where}"
             raise QueryFailedError(msg)
         step.cached = output.undecided == 0
         return (folder / "id").read_text(encoding="ascii").strip().removeprefix("sha256:")
@@ -184,10 +185,10 @@ async def _scopes(session: Session, recipe: _Recipe, environment: Mapping[str, s
         automatic = automatic_arguments(recipe.platform)
         return read_scopes(recipe.instructions, recipe.arguments, automatic, environments)
 
-    built = {each.first for stage in recipe.stages for each in stage.instructions}
+    built = through_stages(recipe.instructions, recipe.stages)
     found: dict[tuple[str, str], Mapping[str, str]] = {}
-    for each, scope in zip(recipe.instructions, scopes({}), strict=True):
-        if each.first in built and needs_environment(each) and scope.base is not None and scope.base not in found:
+    for each, scope in zip(built, scopes({}), strict=False):
+        if needs_environment(each) and scope.base is not None and scope.base not in found:
             name, platform = scope.base
             wanted = read_platform(platform) if platform else recipe.platform
             try:

@@ -15,6 +15,7 @@ _SALT = "EMBEDDED_ENGINE_CACHE_KEY_"
 _SALT_DIGITS = 16
 _SALTED = re.compile(rf" {_SALT}[0-9a-f]{{{_SALT_DIGITS}}}(=1)?")
 _COUNTED = re.compile(r"^\|(\d+) ")
+_STEP = re.compile(r'building at STEP "(.*?)": ')
 _RUN_FLAGS = re.compile(r"^(--(mount|network|security)=\S+\s+)+")
 
 
@@ -78,6 +79,18 @@ def command_of_step(found: Sequence[Instruction], step: str) -> list[str]:
         if isinstance(words, list) and " ".join(map(str, words)) == step:
             return [str(word) for word in words]
     return ["/bin/sh", "-c", readable(_RUN_FLAGS.sub("", step))]
+
+
+def line_of_step(found: Sequence[Instruction], message: str) -> int | None:
+    """Return the number of the line, from 1, of the instruction in a message of buildah.
+
+    It is None if the message has none, or if several lines of the Dockerfile have this instruction.
+    """
+    if (step := _STEP.search(message)) is None:
+        return None
+    words = step[1].split()
+    lines = [each.first + 1 for each in found if f"{each.keyword} {each.rest}".split() == words]
+    return lines[0] if len(lines) == 1 else None
 
 
 def _is_used(name: str, found: Sequence[Instruction]) -> bool:

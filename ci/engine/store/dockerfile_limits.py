@@ -13,7 +13,7 @@ _SYNTAX = re.compile(r"#\s*syntax\s*=\s*(\S+)\s*", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"#\s*\w+\s*=.*")
 _FRONTEND = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?:[:@]\S*)?")
 _GIT = re.compile(r"(?:git|ssh)://|git@[\w.-]+:|github\.com/|https?://[^\s#]+\.git(?:#\S*)?$")
-_MODE = re.compile(r"[0-7]{3,4}|.*\$.*")
+_MODE = re.compile(r"[0-7]+|.*\$.*")
 _QUOTED = re.compile(r"\\.|'[^']*'")
 _SUBSTITUTION = re.compile(r"\$\{\w+(?!:[-+]|\}|\w)[^}]*\}?")
 _EXPANDED = frozenset(
@@ -68,7 +68,7 @@ def check_dockerfile(text: str, found: Sequence[Instruction], path: str) -> None
     for each in found:
         for what, rewrite in _unserved(each.keyword, each.rest):
             where = f"{what} (line {each.first + 1} of {path})"
-            raise NotServedError(where, hint=f"Or rewrite the line: {rewrite}.")
+            raise NotServedError(where, instead=f"rewrite the line: {rewrite}")
 
 
 def _check_frontend(text: str, path: str) -> None:
@@ -78,7 +78,7 @@ def _check_frontend(text: str, path: str) -> None:
         syntax = _SYNTAX.fullmatch(line.strip())
         if syntax and not _FRONTEND.fullmatch(syntax[1]):
             what = f"the Dockerfile syntax {syntax[1]} (line {number} of {path})"
-            raise NotServedError(what, hint="Or rewrite the file in the syntax docker/dockerfile.")
+            raise NotServedError(what, instead="rewrite the file in the syntax docker/dockerfile")
 
 
 def _unserved(keyword: str, rest: str) -> Iterator[tuple[str, str]]:
@@ -102,7 +102,7 @@ def _unserved_flag(keyword: str, name: str, value: str) -> Iterator[tuple[str, s
         return
     if name not in served and (name, value) not in _WITHOUT_EFFECT:
         yield f"{keyword} --{name}", _REWRITE.get(name, "do without the flag")
-    elif name == "chmod" and not _MODE.fullmatch(value):
+    elif name == "chmod" and not _MODE.fullmatch(value.strip("\"'")):
         yield f"{keyword} --chmod={value}", "write the mode in octal, such as --chmod=755"
     elif name == "mount":
         options = dict(part.partition("=")[::2] for part in value.strip("\"'").split(","))

@@ -23,8 +23,9 @@ GENERATED = "embedded-engine-heredocs"
 
 _MARK = "# heredoc"
 _LONGEST = 60_000
-_AS_A_FILE = "Or write the script to a file with COPY, and run the file."
-_GENERATED_RUN = re.compile(rf"(?:eval \"\$\()?printf %b '([^']*)'(?:\)\"| > /dev/shm/heredoc-.*) {_MARK}")
+_AS_A_FILE = "write the script to a file with COPY, and run the file"
+_MEMORY = "/dev/shm/heredoc-"  # noqa: S108 - in the container, and removed after use
+_GENERATED_RUN = re.compile(rf"(?:eval \"\$\(|file={_MEMORY}\$\$; )printf %b '([^']*)'(?:\)\"| > \$file && .*) {_MARK}")
 _ENCODED = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "'": "\\0047"}
 _DECODED = {code: character for character, code in _ENCODED.items()}
 _CODE = re.compile(r"\\(?:0047|.)")
@@ -105,7 +106,7 @@ def rewritten(text: str, scopes: Sequence[Scope], path: str) -> Rewritten:
             made = [_run(each, lines, escape, shell, where)]
         elif each.keyword == "ONBUILD":
             what = f"ONBUILD with a heredoc {where}"
-            raise NotServedError(what, hint="Or write the command of ONBUILD in one line.")
+            raise NotServedError(what, instead="write the command of ONBUILD in one line")
         else:
             made = _copies(each, scope, files, where)
         originals |= dict.fromkeys(made, f"{each.keyword} {each.rest}")
@@ -121,7 +122,7 @@ def readable(command: str) -> str:
 def _run(each: Instruction, lines: Sequence[str], escape: str, shell: Sequence[str], where: str) -> str:
     if shell and not (_SHELL_NAME.fullmatch(PurePosixPath(shell[0]).name) and len(shell) > 1):
         what = f"RUN with a heredoc {where} under SHELL {json.dumps(list(shell))}"
-        raise NotServedError(what, hint=_AS_A_FILE)
+        raise NotServedError(what, instead=_AS_A_FILE)
     flags, command = _split_flags(_command(each, lines, escape))
     kept = [flag for flag in flags if not _DROPPED["RUN"].fullmatch(flag)]
     first = each.heredocs[0]
@@ -135,7 +136,7 @@ def _run(each: Instruction, lines: Sequence[str], escape: str, shell: Sequence[s
     line = " ".join(["RUN", *kept, line])
     if len(line.encode("utf-8", "surrogateescape")) > _LONGEST:
         what = f"RUN with a heredoc of more than {_LONGEST} bytes {where}"
-        raise NotServedError(what, hint=_AS_A_FILE)
+        raise NotServedError(what, instead=_AS_A_FILE)
     return line
 
 
@@ -147,10 +148,9 @@ def _evaluated(script: str) -> str:
 def _interpreted(script: str) -> str:
     """Return a command that runs a script by the interpreter of its first line, from a file in memory."""
     program, _, argument = script.partition("\n")[0].removeprefix("#!").strip().partition(" ")
-    file = f"/dev/shm/heredoc-{_hash(script)}"  # noqa: S108 - in the container
     words = [shlex.quote(word) for word in (program, argument.strip()) if word]
-    run = f"{' '.join(words)} {file}; code=$?; rm -f {file}; exit $code"
-    return f"printf %b '{_encoded(script)}' > {file} && {run} {_MARK}"
+    run = f"{' '.join(words)} $file; code=$?; rm -f $file; exit $code"
+    return f"file={_MEMORY}$$; printf %b '{_encoded(script)}' > $file && {run} {_MARK}"
 
 
 def _copies(each: Instruction, scope: Scope, files: dict[str, str], where: str) -> list[str]:
@@ -178,9 +178,7 @@ def _content(heredoc: Heredoc, scope: Scope, keyword: str, where: str) -> str:
         return expand(heredoc.body, scope.variables, quotes=False)
     except ExpansionError as e:
         what = f"{e} in a heredoc of {keyword} {where}"
-        raise NotServedError(
-            what, hint=f"Or quote the delimiter (<<'{heredoc.name}') to copy the text as it is."
-        ) from e
+        raise NotServedError(what, instead=f"quote the delimiter (<<'{heredoc.name}') to copy the text as it is") from e
 
 
 def _drop_flags(lines: list[str], each: Instruction, escape: str) -> None:

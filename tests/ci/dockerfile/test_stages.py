@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ci.dockerfile.reader import read_instructions
-from ci.dockerfile.stages import read_stages
+from ci.dockerfile.stages import read_stages, through_stages
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,10 @@ def test_stages_end_with_the_target() -> None:
     assert [stage.base for stage in read_stages(instructions, "0")] == ["a"]
     assert [each.keyword for each in read_stages(instructions)[2].instructions] == ["CMD"]
     assert read_stages([]) == []
+
+
+@pytest.mark.parametrize(("target", "last"), [("", "CMD"), ("one", "RUN"), ("two", "FROM"), ("unknown", "CMD")])
+def test_what_follows_the_target_is_left_out(target: str, last: str) -> None:
+    instructions = read_instructions("ARG A\nFROM a AS one\nRUN x\nFROM b AS two\nFROM c\nCMD y\n")
+
+    assert through_stages(instructions, read_stages(instructions, target))[-1].keyword == last

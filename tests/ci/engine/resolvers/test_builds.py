@@ -99,7 +99,9 @@ async def test_a_failed_build_leaves_nothing(engine: Opened, base: str) -> None:
 async def test_a_missing_source_of_copy_is_told_without_the_folders_of_the_engine(engine: Opened, base: str) -> None:
     source = engine.source({"Dockerfile": f"FROM {base}\nCOPY nowhere.txt /\n"})
 
-    with pytest.raises(dagger.QueryError, match=r"the build context.*nowhere\.txt") as failure:
+    with pytest.raises(
+        dagger.QueryError, match=r"the build context.*nowhere\.txt.*\(line 2 of Dockerfile\)"
+    ) as failure:
         await source.docker_build().sync()
 
     assert str(engine.folder) not in str(failure.value)
@@ -118,10 +120,18 @@ async def test_an_unknown_instruction_is_told_without_the_builders_own_data(engi
 async def test_what_buildah_lacks_is_refused_before_anything_is_built(engine: Opened, base: str) -> None:
     source = engine.source({"Dockerfile": f"FROM {base}\nRUN true\nCOPY --parents a/b /\n"})
 
-    with pytest.raises(dagger.QueryError, match=r"COPY --parents \(line 3 of Dockerfile\).*not served.*Dagger engine"):
+    with pytest.raises(
+        dagger.QueryError, match=r"COPY --parents \(line 3 of Dockerfile\).*not served.*use a Dagger engine, or "
+    ):
         await source.docker_build().sync()
 
     assert engine.finished("build") == []
+
+
+async def test_what_follows_the_target_is_not_refused(engine: Opened, base: str) -> None:
+    source = engine.source({"Dockerfile": f"FROM {base} AS first\nRUN true\nFROM first\nCOPY --parents a/b /\n"})
+
+    await source.docker_build(target="first").sync()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from ci.dockerfile.reader import read_instructions
 from ci.dockerfile.stages import read_stages
-from ci.engine.store.buildah_dockerfiles import command_of_step, foreign_run, salted, unsalted
+from ci.engine.store.buildah_dockerfiles import command_of_step, foreign_run, line_of_step, salted, unsalted
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,17 @@ def test_the_command_of_a_failed_step_is_told_as_it_was_run() -> None:
 
     assert command_of_step(found, "/bin/echo one two") == ["/bin/echo", "one two"]
     assert command_of_step(found, "--mount=type=cache,target=/x echo $A") == ["/bin/sh", "-c", "echo $A"]
+
+
+def test_a_heredoc_is_the_command_of_its_step() -> None:
+    step = """--mount=type=cache,target=/x eval "$(printf %b 'echo \\0047a\\0047\\nexit 3\\n')" # heredoc"""
+
+    assert command_of_step([], step) == ["/bin/sh", "-c", "echo 'a'\nexit 3\n"]
+
+
+def test_the_line_of_a_failed_step_is_found_if_it_is_the_only_one() -> None:
+    found = read_instructions("FROM a\nCOPY \\\n  --chown=1 \\\n  a b\nRUN x\nRUN x\n")
+
+    assert line_of_step(found, 'building at STEP "COPY   --chown=1   a b": no such file: "b"') == 2
+    assert line_of_step(found, 'building at STEP "RUN x": exit status 1') is None
+    assert line_of_step(found, "no such file") is None
