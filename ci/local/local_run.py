@@ -27,7 +27,7 @@ from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
 from pipeline.rules.text import quoted
-from pipeline.run import RegistryAccess, publish_run, published_digest
+from pipeline.run import RegistryAccess, publish_run, published_image
 
 _DEFAULT_SOURCE = "backend"
 
@@ -176,9 +176,9 @@ class Run:
             VerificationError: The image failed a check.
         """
         credentials = await self._signed_in(progress)
-        wanted = await published_digest(self.plan, digest, RegistryAccess(credentials))
+        found = await published_image(self.plan, digest, RegistryAccess(credentials))
         async with self._engine(progress, credentials) as engine:
-            return await (await engine.open()).verify(self.plan.image, wanted, checks)
+            return await (await engine.open()).verify(self.plan.image, found, checks)
 
     async def _signed_in(self, progress: RunProgress) -> Credentials | None:
         """Return the credentials for the registry: those that were given, else those of Docker's configuration."""

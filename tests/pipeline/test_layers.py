@@ -20,7 +20,8 @@ LAYERS = (
     ("progress", "rules.planning", "rules.job_summary"),
     ("rules.labels", "rules.options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
-    ("registry.manifests", "rules.runtime_checks"),
+    ("registry.manifests",),
+    ("rules.runtime_checks",),
     ("rules.image_name", "rules.platforms", "rules.refs"),
     ("rules.errors", "rules.text", "rules.github_origin", "rules.http_statuses", "concurrency"),
 )
@@ -30,7 +31,7 @@ WITHIN_A_LAYER = {("engine.verification", "engine.builder")}
 # What a module may use beyond the standard library; what is not named here is pure: pydantic at most.
 EFFECTS = {
     "module": {"dagger", "pydantic"},
-    "engine.verification": {"dagger"},
+    "engine.verification": {"dagger", "anyio"},
     "engine.builder": {"dagger"},
     "engine.repository": {"dagger", "anyio", "dulwich"},
     "engine.failures": {"dagger"},

@@ -134,8 +134,11 @@ async def test_publish_gives_all_of_it_and_verify_finds_it_fit(checkout: Workspa
     assert report.digest == publication.digest
     assert publication.digest in publication.summary
 
-    reference, version, answer = (await module.verify(registry_service=service(registry))).splitlines()
+    reference, health = (await module.verify(registry_service=service(registry))).splitlines()
     assert reference == f"{image.name}@{publication.digest}"
+    assert health == "HEALTHCHECK: healthy"
+    requested = await module.verify(registry_service=service(registry), command=["bin/rails", "--version"], path="/up")
+    _, version, answer = requested.splitlines()
     assert version.startswith("bin/rails --version: Rails 6.1.")
     assert answer == "/up: 200"
 
