@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,3 +153,17 @@ def test_an_image_without_a_command_is_told(verifier: Verifier) -> None:
     run = verifier.verify(SCRATCH, "")
     assert run.exit_code == 3
     assert "neither ENTRYPOINT nor CMD" in run.error
+
+
+def test_a_port_that_another_program_has_is_told(verifier: Verifier) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        run = verifier.verify(SMALL, f'EXPOSE {port}\nCMD ["/server", "serve", "{port}"]')
+    assert run.exit_code == 3
+    assert f"port {port} answers before the server is started" in run.error
+
+
+def test_a_path_needs_a_client_in_the_image(verifier: Verifier, port: int) -> None:
+    run = verifier.verify(SMALL, f'EXPOSE {port}\nCMD ["/server", "serve", "{port}"]', "--path", "/up")
+    assert run.exit_code == 3
+    assert "the image has no curl, wget, ruby or python3 to ask with" in run.error
