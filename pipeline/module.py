@@ -27,11 +27,11 @@ from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform, parse_platform
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks
-from pipeline.rules.shared_options import SHARED, RunRequest, VerifyOptions
+from pipeline.rules.shared_options import SHARED, RunRequest
 from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.rules.text import cause
-from pipeline.run import RegistryAccess, publish_run, published_digest
+from pipeline.run import RegistryAccess, publish_run, published_image
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -175,20 +175,18 @@ class BackendPipeline:
         username: Username = None,
         token: Token = None,
         registry_service: RegistryService = None,
-        command: Annotated[
-            list[str] | None, Doc(f"{SHARED['command']}; defaults to {','.join(RuntimeChecks().command)}")
-        ] = None,
-        path: Annotated[str, _described("path")] = VerifyOptions.path,
-        port: Annotated[int, _described("port")] = VerifyOptions.port,
+        command: Annotated[list[str] | None, _described("command")] = None,
+        path: Annotated[str | None, _described("path")] = None,
+        port: Annotated[int | None, _described("port")] = None,
     ) -> str:
-        """Pull the published image by digest, run it, and print what it answered."""
-        checks = RuntimeChecks(command=tuple(command or RuntimeChecks().command), path=path, port=port)
+        """Pull the published image by digest, run it, and print what it did."""
+        checks = RuntimeChecks(command=None if command is None else tuple(command), path=path, port=port)
         plan = await self._plan(ref, sha)
         credentials = await _credentials(plan.image, username, token)
         access = RegistryAccess(credentials, await _endpoint(plan.image, registry_service))
-        wanted = await published_digest(plan, digest, access)
-        verified = await verify_image(plan.image, wanted, EngineAccess(credentials, registry_service), checks)
-        return verified.summary(checks)
+        found = await published_image(plan, digest, access)
+        engine = EngineAccess(credentials, registry_service)
+        return (await verify_image(plan.image, found.digest, found.runtime, engine, checks)).summary()
 
     async def _publish(
         self, plan: RunPlan, username: str | None, token: dagger.Secret | None, service: dagger.Service | None

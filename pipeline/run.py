@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.progress import Progress, Steps
 from pipeline.publishing import ImageBuilder, publish
@@ -12,7 +12,9 @@ from pipeline.registry.credentials import Credentials
 from pipeline.rules.errors import NotPublishedError
 from pipeline.rules.image_name import parse_digest
 from pipeline.rules.planning import RunPlan
+from pipeline.rules.platforms import host_platform
 from pipeline.rules.report import BuildReport
+from pipeline.rules.runtime_checks import ImageRuntime
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,21 @@ async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAcce
     )
 
 
-async def published_digest(plan: RunPlan, digest: str | None, access: RegistryAccess) -> str:
-    """Return the digest of a published image.
+@dataclass(frozen=True, slots=True)
+class PublishedImage:
+    """An image in the registry.
+
+    Attributes:
+        digest: Its digest.
+        runtime: How it runs; empty if the registry does not have it.
+    """
+
+    digest: str
+    runtime: ImageRuntime = field(default_factory=ImageRuntime)
+
+
+async def published_image(plan: RunPlan, digest: str | None, access: RegistryAccess) -> PublishedImage:
+    """Return a published image; of an index, the one for the engine's platform, which is this process's own.
 
     Args:
         plan: The run that published it.
@@ -77,12 +92,14 @@ async def published_digest(plan: RunPlan, digest: str | None, access: RegistryAc
         AuthError: The registry denied access, or requires credentials.
         RegistryError: The registry failed.
     """
-    if digest is not None:
-        return parse_digest(digest)
     image, tag = plan.image, plan.tags.primary.name
+    given = None if digest is None else parse_digest(digest)
     async with open_registry(image, access.credentials, access=Access.PULL, service_url=access.service_url) as registry:
-        found = await registry.digest_of(tag)
-    if found is None:
-        msg = f"{image.tagged(tag)} is not in the registry."
-        raise NotPublishedError(msg, hint="Publish it first with build-and-push, or check --ref and --sha.")
-    return found
+        manifest = await registry.manifest(given or tag)
+        if manifest is not None:
+            config = await registry.config(manifest, plan.platform or host_platform())
+            return PublishedImage(manifest.digest, config.runtime)
+    if given is not None:
+        return PublishedImage(given)  # the engine's error is about the pull, which is what fails
+    msg = f"{image.tagged(tag)} is not in the registry."
+    raise NotPublishedError(msg, hint="Publish it first with build-and-push, or check --ref and --sha.")

@@ -105,12 +105,17 @@ async def build_and_push(options: BuildAndPushCommand) -> None:
 
 
 async def verify(options: VerifyCommand) -> None:
-    """Pull the published image by digest, run it, and print what it answered."""
-    checks = RuntimeChecks(parse_command(options.command), options.path, options.port)
+    """Pull the published image by digest, run it, and print what it did.
+
+    Unless options state what it must do, its own configuration does: its HEALTHCHECK, else the ports that it exposes,
+    else its command, which must run for some seconds or end with 0.
+    """
+    command = None if options.command is None else parse_command(options.command)
+    checks = RuntimeChecks(command, options.path, options.port)
     run = await run_settings(options).prepare(builds=False)
     with ConsoleProgress(error_console(), show_output=options.debug) as progress:
         verified = await run.verify(progress, options.digest, checks)
-    print_answer(verified.model_dump_json(indent=2) if options.json else verified.summary(checks))
+    print_answer(verified.model_dump_json(indent=2) if options.json else verified.summary())
 
 
 async def shell(options: ShellCommand) -> None:

@@ -27,6 +27,7 @@ from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
 from pipeline.rules.text import last_lines
+from pipeline.run import PublishedImage
 
 _HTTPS_PORT = 443
 
@@ -86,9 +87,9 @@ class DaggerEngine:
             msg = f"No shell could be opened in the image: {last_lines(str(error))}"
             raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version") from error
 
-    async def verify(self, image: ImageName, digest: str, checks: RuntimeChecks) -> VerifiedImage:
+    async def verify(self, image: ImageName, found: PublishedImage, checks: RuntimeChecks) -> VerifiedImage:
         """Run an image; see `pipeline.engine.verification`."""
-        return await verify_image(image, digest, self.builder.access, checks)
+        return await verify_image(image, found.digest, found.runtime, self.builder.access, checks)
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
 from pipeline.rules.shared_options import DEFAULT_REGISTRY, RunRequest
 from pipeline.rules.source_path import missing_source
 from pipeline.rules.text import quoted
-from pipeline.run import RegistryAccess, publish_run, published_digest
+from pipeline.run import RegistryAccess, publish_run, published_image
 
 
 def _current_directory() -> Path:
@@ -179,9 +179,9 @@ class Run:
             VerificationError: The image failed a check.
         """
         credentials = await self._signed_in(progress)
-        wanted = await published_digest(self.plan, digest, RegistryAccess(credentials))
+        found = await published_image(self.plan, digest, RegistryAccess(credentials))
         async with self._engine(progress, credentials) as engine:
-            return await (await engine.open()).verify(self.plan.image, wanted, checks)
+            return await (await engine.open()).verify(self.plan.image, found, checks)
 
     async def _signed_in(self, progress: RunProgress) -> Credentials | None:
         """Return the credentials for the registry: those that were given, else those of Docker's configuration."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.rules.image_name import DIGEST
 from pipeline.rules.platforms import Platform
+from pipeline.rules.runtime_checks import ImageRuntime, image_runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,12 @@ class ImageProperties:
     Attributes:
         labels: Its labels.
         platform: Its platform; None if it has none.
+        runtime: How it runs.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
+    runtime: ImageRuntime = field(default_factory=ImageRuntime)
 
 
 def image_properties(content: bytes) -> ImageProperties:
@@ -62,6 +65,7 @@ def image_properties(content: bytes) -> ImageProperties:
         return ImageProperties(
             labels={str(key): str(value) for key, value in labels.items()},
             platform=_platform(document),
+            runtime=image_runtime(document.get("config")),
         )
     except AttributeError as error:
         raise ValueError(error) from error

@@ -40,7 +40,7 @@ _DEFAULT_TAG = "latest"
 _HUB_ALIAS = "index.docker.io"
 _HUB_NAMESPACE = "library"
 _LONGEST_REPOSITORY = 255
-_HIGHEST_PORT = 65_535
+HIGHEST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def image_name(registry: str, owner: str, name: str) -> ImageName:
     Raises:
         ImageNameError: The registry, the owner or the name is not valid.
     """
-    if _REGISTRY.fullmatch(registry) is None or (_port(registry) or 0) > _HIGHEST_PORT:
+    if _REGISTRY.fullmatch(registry) is None or (_port(registry) or 0) > HIGHEST_PORT:
         msg = f"Invalid registry {quoted(registry)}: expected a host name with an optional port."
         raise ImageNameError(msg, hint="Give it without scheme and path, such as ghcr.io or localhost:5001.")
     if _READS_AS_REGISTRY.fullmatch(registry) is None:
@@ -182,8 +182,8 @@ def check_port(port: int) -> None:
     Raises:
         UsageError: It is not valid.
     """
-    if not 1 <= port <= _HIGHEST_PORT:
-        msg = f"Invalid port {port}: it must be between 1 and {_HIGHEST_PORT}."
+    if not 1 <= port <= HIGHEST_PORT:
+        msg = f"Invalid port {port}: it must be between 1 and {HIGHEST_PORT}."
         raise UsageError(msg)
 
 

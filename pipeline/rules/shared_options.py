@@ -8,18 +8,15 @@ Pure.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, get_type_hints
 
 from pipeline.rules.platforms import Platform, parse_platform
-from pipeline.rules.runtime_checks import RuntimeChecks
 from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
 
 DEFAULT_REGISTRY = "ghcr.io"
-_CHECKS = RuntimeChecks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +146,17 @@ class VerifyOptions:
     digest: Annotated[
         str | None, Option("Digest of the image to verify", fallback="the one that the commit's tag points to")
     ] = None
-    command: Annotated[str, Option("Command that must succeed in the image")] = shlex.join(_CHECKS.command)
-    path: Annotated[str, Option("Path that the server must answer")] = _CHECKS.path
-    port: Annotated[int, Option("Port that the server listens on")] = _CHECKS.port
+    command: Annotated[
+        str | None,
+        Option("Command that must succeed in the image, instead of its own checks unless a path or port is given"),
+    ] = None
+    path: Annotated[
+        str | None, Option("Path that the server must answer, instead of the image's HEALTHCHECK", metavar="PATH")
+    ] = None
+    port: Annotated[
+        int | None,
+        Option("Port that the server must listen on, also its variable PORT", fallback="what the image exposes"),
+    ] = None
 
 
 def environment_variable(name: str) -> str:

@@ -28,8 +28,15 @@ def test_skopeo_pulls_it(publication: Publication, tmp_path: Path, by: str) -> N
 def test_the_engine_pulls_it_by_the_tags_digest_and_it_answers(lr_ci: Command, publication: Publication) -> None:
     run = lr_ci.run(publication.workspace.folder, "verify", "--registry", publication.image.registry.host).succeeded()
 
-    reference, version, answer = run.stdout.splitlines()
-    assert reference == f"{publication.image.name}@{publication.digest}"
+    assert run.stdout.splitlines() == [f"{publication.image.name}@{publication.digest}", "HEALTHCHECK: healthy"]
+
+
+def test_options_say_what_it_must_do(lr_ci: Command, publication: Publication) -> None:
+    where = ("--registry", publication.image.registry.host, "--digest", publication.digest)
+    checks = ("--command", "bin/rails --version", "--path", "/up")
+    run = lr_ci.run(publication.workspace.folder, "verify", *where, *checks).succeeded()
+
+    _, version, answer = run.stdout.splitlines()
     assert version.startswith("bin/rails --version: Rails 6.1.")
     assert answer == "/up: 200"
 

@@ -20,7 +20,8 @@ LAYERS = (
     ("progress", "rules.planning", "rules.job_summary"),
     ("rules.labels", "rules.shared_options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
-    ("registry.manifests", "rules.runtime_checks"),
+    ("registry.manifests",),
+    ("rules.runtime_checks",),
     ("rules.image_name", "rules.platforms", "rules.refs", "rules.source_path"),
     ("rules.errors", "rules.text", "rules.github_origin", "rules.http_statuses", "rules.media_types", "concurrency"),
     ("rules.exit_codes",),
@@ -31,7 +32,7 @@ WITHIN_A_LAYER = {("engine.verification", "engine.builder")}
 # What a module may use beyond the standard library; what is not named here is pure: pydantic at most.
 EFFECTS = {
     "module": {"dagger", "pydantic"},
-    "engine.verification": {"dagger"},
+    "engine.verification": {"dagger", "anyio"},
     "engine.builder": {"dagger"},
     "engine.repository": {"dagger", "anyio", "dulwich"},
     "engine.git_objects": {"dulwich"},

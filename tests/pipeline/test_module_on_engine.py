@@ -123,8 +123,12 @@ async def test_publish_gives_all_of_it_and_verify_finds_it_fit(checkout: Workspa
     assert report.digest == publication.digest
     assert publication.digest in publication.summary
 
-    reference, version, answer = (await pipeline.verify(registry_service=service(registry))).splitlines()
+    reference, health = (await pipeline.verify(registry_service=service(registry))).splitlines()
     assert reference == f"{image.name}@{publication.digest}"
+    assert health == "HEALTHCHECK: healthy"
+    command = ["bin/rails", "--version"]
+    requested = await pipeline.verify(registry_service=service(registry), command=command, path="/up")
+    _, version, answer = requested.splitlines()
     assert version.startswith("bin/rails --version: Rails 6.1.")
     assert answer == "/up: 200"
 

@@ -32,7 +32,7 @@ from pipeline.rules.platforms import Platform
 from pipeline.rules.report import TagOutcome
 from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.tagging import LatestPolicy
-from pipeline.run import RegistryAccess, publish_run, published_digest
+from pipeline.run import PublishedImage, RegistryAccess, publish_run, published_image
 from tests.access_log import Request
 from tests.pipeline.images import BUILDER_AGENT, INDEX, Builder, Image, digest_of, index_of, put_manifest
 from tests.pipeline.samples import DIGEST, OTHER_SHA, SHA, TWIN_SHA, checkout, run_plan
@@ -614,13 +614,13 @@ class TestAWholeRun:
     async def test_what_a_tag_names_is_found(self, bench: Bench) -> None:
         plan = bench.plan()
         with pytest.raises(NotPublishedError, match="sha-9c68c4a is not in the registry") as caught:
-            await published_digest(plan, None, RegistryAccess())
+            await published_image(plan, None, RegistryAccess())
         assert caught.value.exit_code == 2
         published = await bench.publish(plan)
-        assert await published_digest(plan, None, RegistryAccess()) == published.digest
-        assert await published_digest(plan, DIGEST, RegistryAccess()) == DIGEST
+        assert (await published_image(plan, None, RegistryAccess())).digest == published.digest
+        assert await published_image(plan, DIGEST, RegistryAccess()) == PublishedImage(DIGEST)
         with pytest.raises(UsageError, match="'sha-9c68c4a' is not a valid digest"):
-            await published_digest(plan, "sha-9c68c4a", RegistryAccess())
+            await published_image(plan, "sha-9c68c4a", RegistryAccess())
 
 
 async def test_a_registry_with_a_password_is_written_with_one_question(registry_with_auth: RunningRegistry) -> None:

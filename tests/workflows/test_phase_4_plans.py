@@ -152,8 +152,9 @@ def test_plan_3_manual_deploy_with_built_image(staging: Shipped, lr_ci: Command,
     (deployed,) = re.findall(r"^export BACKEND_IMAGE=(\S+)$", staging.issue["body"], re.MULTILINE)
     digest = deployed.partition("@")[2]
     assert pulled(deployed, tmp_path) == digest
+    checks = ("--command", "bin/rails --version", "--path", "/up")
     verified = lr_ci.run(
-        staging.workspace.folder, "verify", "--registry", staging.image.registry.host, "--digest", digest
+        staging.workspace.folder, "verify", "--registry", staging.image.registry.host, "--digest", digest, *checks
     ).succeeded()
     assert re.search(r"bin/rails --version: Rails \d+\.\d+", verified.stdout)
     assert re.search(r"/up: 200", verified.stdout)

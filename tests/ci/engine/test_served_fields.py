@@ -26,6 +26,8 @@ FLOWS = {
         "Container.directory",
         "Container.file",
         "Container.stderr",
+        "Container.entrypoint",
+        "Container.defaultArgs",
         "Directory.entries",
     },
     "a module's constructor takes the caller's repository": {"Query.currentWorkspace", "Workspace.address"},
