@@ -103,7 +103,7 @@ class BackendPipeline:
     registry: Annotated[str, _described("registry")] = RunRequest.registry
     owner: Annotated[str | None, _described("owner")] = None
     name: Annotated[str, _described("name")] = RunRequest.name
-    platform: Annotated[dagger.Platform | None, _described("platform")] = None
+    platform: Annotated[dagger.Platform, _described("platform")] = dagger.Platform(str(RunRequest.platform))
 
     @_module_function(cache="session")
     async def plan(self, *, ref: Ref = None, sha: Sha = None, latest: Latest = RunRequest.latest) -> str:
@@ -216,8 +216,8 @@ class BackendPipeline:
         )
         return plan_run(request, await read_checkout(self.ws, source, ref))
 
-    def _platform(self) -> Platform | None:
-        return None if self.platform is None else parse_platform(self.platform)
+    def _platform(self) -> Platform:
+        return parse_platform(self.platform)
 
     def _source(self) -> Source:
         path = parse_source(self.source)

@@ -17,7 +17,6 @@ from pipeline.registry.credentials import Credentials
 from pipeline.rules.errors import BuildError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.platforms import Platform, host_platform
 
 if TYPE_CHECKING:
     from ci.local.dagger_engine import DaggerEngine
@@ -108,10 +107,6 @@ class HostEngine:
     async def content(self) -> str:
         """Return a digest of the source as it is."""
         return await (await self.open()).builder.content()
-
-    async def default_platform(self) -> Platform:
-        """Return the host's platform, without opening an engine: it runs on the host."""
-        return host_platform()
 
     async def build(self, plan: RunPlan) -> None:
         """Build the image; see `DaggerBuilder.build`."""

@@ -14,7 +14,7 @@ from pipeline.rules.errors import PipelineError, RegistryError, UsageError
 from pipeline.rules.image_name import DIGEST, ImageName
 from pipeline.rules.labels import FROM_DOCKERFILE, oci_labels
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.platforms import Platform, parse_platform
+from pipeline.rules.platforms import Platform
 from pipeline.rules.source_path import missing_source
 from pipeline.rules.text import quoted
 
@@ -95,18 +95,6 @@ class DaggerBuilder:
             doing = "reading the source"
             raise no_answer(doing, error) from error
 
-    async def default_platform(self) -> Platform:
-        """Return the engine's own platform.
-
-        Raises:
-            EngineError: The engine does not answer.
-        """
-        try:
-            return parse_platform(await dag.default_platform())
-        except dagger.DaggerError as error:
-            doing = "reading its platform"
-            raise no_answer(doing, error) from error
-
     async def container(self, plan: RunPlan) -> dagger.Container:
         """Return the image with its labels; only what is needed to read the Dockerfile's labels is built.
 
@@ -157,8 +145,8 @@ class DaggerBuilder:
             raise self._build_error(error, plan) from error
         labels = oci_labels(
             image=plan.image,
-            plan=plan.tags,
             commit=plan.commit,
+            inputs=plan.inputs,
             repository=plan.repository,
             origin=plan.origin,
             from_dockerfile=from_dockerfile,
@@ -171,12 +159,12 @@ class DaggerBuilder:
         return _build_error(error, self.source, plan.image.name)
 
 
-async def check_build(source: Source, platform: Platform | None, name: str) -> None:
+async def check_build(source: Source, platform: Platform, name: str) -> None:
     """Build an image and keep nothing of it; no ref, commit or registry is needed.
 
     Args:
         source: What it is built from.
-        platform: What it is built for; the engine's own platform if None.
+        platform: What it is built for.
         name: The image's name in error messages.
 
     Raises:
@@ -190,7 +178,7 @@ async def check_build(source: Source, platform: Platform | None, name: str) -> N
         raise _build_error(error, source, name) from error
 
 
-async def _from_dockerfile(source: Source, platform: Platform | None, name: str) -> dagger.Container:
+async def _from_dockerfile(source: Source, platform: Platform, name: str) -> dagger.Container:
     try:
         found = await source.directory.exists(source.dockerfile)
     except dagger.DaggerError as error:
@@ -200,8 +188,7 @@ async def _from_dockerfile(source: Source, platform: Platform | None, name: str)
     if not found:
         msg = f"Dockerfile {quoted(source.dockerfile)} not found in directory {quoted(source.path)}."
         raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
-    requested = None if platform is None else dagger.Platform(str(platform))
-    return source.directory.docker_build(dockerfile=source.dockerfile, platform=requested)
+    return source.directory.docker_build(dockerfile=source.dockerfile, platform=dagger.Platform(str(platform)))
 
 
 def _build_error(error: dagger.DaggerError, source: Source, name: str) -> PipelineError:

@@ -1,6 +1,7 @@
 """The OCI labels of an image (image-spec, "Pre-Defined Annotation Keys").
 
-Pure. A Dockerfile's own LABEL lines take precedence for what never changes (title, description, licenses); labels that
+Pure. They depend on the commit and the build inputs alone, so that a branch and a release of a commit make one image.
+A Dockerfile's own LABEL lines take precedence for what never changes (title, description, licenses); labels that
 identify the commit are always the pipeline's.
 """
 
@@ -10,17 +11,16 @@ import re
 from collections.abc import Mapping
 from datetime import UTC
 
+from pipeline.rules.build_inputs import BuildInputs
 from pipeline.rules.checkout import Commit
 from pipeline.rules.github_origin import GitHubRepository
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.tagging import TagPlan
 
 PREFIX = "org.opencontainers.image."
 REVISION = f"{PREFIX}revision"
 CREATED = f"{PREFIX}created"
 SOURCE = f"{PREFIX}source"
 URL = f"{PREFIX}url"
-VERSION = f"{PREFIX}version"
 TITLE = f"{PREFIX}title"
 DESCRIPTION = f"{PREFIX}description"
 LICENSES = f"{PREFIX}licenses"
@@ -36,8 +36,8 @@ FROM_DOCKERFILE = (TITLE, DESCRIPTION, LICENSES)
 def oci_labels(
     *,
     image: ImageName,
-    plan: TagPlan,
     commit: Commit,
+    inputs: BuildInputs,
     repository: GitHubRepository | None,
     origin: str | None,
     from_dockerfile: Mapping[str, str],
@@ -46,8 +46,8 @@ def oci_labels(
 
     Args:
         image: The image that is published.
-        plan: Its tags.
         commit: The commit it is built from.
+        inputs: All else that it is built from.
         repository: The repository on GitHub; GHCR links the package to it by the `source` label.
         origin: The origin's URL, used if it is not on GitHub.
         from_dockerfile: The labels that the Dockerfile set.
@@ -59,12 +59,12 @@ def oci_labels(
     source = repository.url if repository is not None else _public_url(origin)
     labels = {
         REVISION: commit.sha,
-        VERSION: str(plan.version) if plan.version is not None else plan.primary.name,
         CREATED: None if commit.time is None else commit.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         SOURCE: source,
         URL: repository.commit_url(commit.sha) if repository is not None else source,
         TITLE: image.name,
         DESCRIPTION: f"The image of {image.name}.",
+        **inputs.labels(),
     }
     return {
         key: value

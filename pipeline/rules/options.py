@@ -19,6 +19,7 @@ from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
 
 DEFAULT_REGISTRY = "ghcr.io"
+DEFAULT_PLATFORM = Platform("linux", "amd64")
 _CHECKS = RuntimeChecks()
 
 
@@ -54,14 +55,9 @@ class BuildOptions:
     ] = "backend"
     dockerfile: Annotated[str, Option("Path of the Dockerfile inside the source")] = "Dockerfile"
     platform: Annotated[
-        Platform | None,
-        Option(
-            "Platform to build for, such as linux/amd64",
-            fallback="the engine's own",
-            metavar="OS/ARCH",
-            parse=parse_platform,
-        ),
-    ] = None
+        Platform,
+        Option("Platform to build for, whatever machine builds it", metavar="OS/ARCH", parse=parse_platform),
+    ] = DEFAULT_PLATFORM
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from pipeline.rules.build_inputs import BuildInputs
 from pipeline.rules.checkout import Checkout, Commit, effective_commit, effective_ref
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, SourceMismatchError
 from pipeline.rules.github_origin import GitHubRepository, github_repository
@@ -28,7 +29,8 @@ class RunPlan:
         image: Where the image goes.
         tags: The tags, in the order of writing.
         commit: The commit that the image is built from.
-        platform: The requested platform; None if the engine's own will do.
+        platform: The platform that it is built for.
+        inputs: What the image is built from.
         repository: The origin, if it is on GitHub.
         origin: The origin's URL.
         checked_out: The commit at HEAD, if git reports that it is not the run's.
@@ -42,7 +44,8 @@ class RunPlan:
     image: ImageName
     tags: TagPlan
     commit: Commit
-    platform: Platform | None = None
+    platform: Platform
+    inputs: BuildInputs
     repository: GitHubRepository | None = None
     origin: str | None = field(default=None, repr=False)  # may hold a password
     checked_out: Commit | None = None
@@ -110,7 +113,8 @@ class RunPlan:
         Args:
             content: A digest of the source as it is.
         """
-        return replace(self, tags=plan_dirty(self.tags.ref, self.commit.sha, content))
+        inputs = self.inputs.model_copy(update={"tree": f"dirty {content}"})
+        return replace(self, tags=plan_dirty(self.tags.ref, self.commit.sha, content), inputs=inputs)
 
 
 def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
@@ -146,6 +150,7 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
         tags=plan_tags(ref, commit.sha, request.latest),
         commit=commit,
         platform=request.platform,
+        inputs=_inputs(request, commit),
         repository=repository,
         origin=origin,
         checked_out=checked_out,
@@ -154,4 +159,12 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
         allow_dirty=request.allow_dirty,
         owner_known=owner is not None,
         notices=tuple(notices),
+    )
+
+
+def _inputs(request: RunRequest, commit: Commit) -> BuildInputs:
+    return BuildInputs(
+        tree=commit.source_tree,
+        dockerfile=request.dockerfile,
+        platforms=(str(request.platform),),
     )

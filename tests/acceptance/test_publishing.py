@@ -46,7 +46,6 @@ def test_the_image_says_what_it_is_and_where_it_comes_from(publication: Publicat
         "source": repository,
         "url": f"{repository}/commit/{head}",
         "revision": head,
-        "version": f"sha-{head[:7]}",
         "created": COMMIT_TIME,
     }
     assert publication.image.config("master")["created"] == COMMIT_TIME

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.options import RunRequest
+from pipeline.rules.options import DEFAULT_PLATFORM, RunRequest
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform
 from pipeline.rules.refs import CommitSha
@@ -26,7 +26,8 @@ OTHER_DIGEST = "sha256:" + "cd" * 32
 
 
 def commit(sha: str = SHA) -> Commit:
-    return Commit(sha=CommitSha(sha), message="Save links\n\nAnd find them again.\n", time=TIME)
+    message = "Save links\n\nAnd find them again.\n"
+    return Commit(sha=CommitSha(sha), message=message, time=TIME, source_tree="e" * 40)
 
 
 def checkout(
@@ -46,7 +47,7 @@ def run_plan(
     *,
     sha: str = SHA,
     latest: LatestPolicy = LatestPolicy.AUTO,
-    platform: Platform | None = None,
+    platform: Platform = DEFAULT_PLATFORM,
     dirty: tuple[str, ...] = (),
     allow_dirty: bool = False,
 ) -> RunPlan:

@@ -21,7 +21,7 @@ LAYERS = (
     ("rules.labels", "rules.options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
     ("registry.manifests", "rules.runtime_checks"),
-    ("rules.image_name", "rules.platforms", "rules.refs", "rules.source_path"),
+    ("rules.build_inputs", "rules.image_name", "rules.platforms", "rules.refs", "rules.source_path"),
     ("rules.errors", "rules.text", "rules.github_origin", "rules.http_statuses", "concurrency"),
 )
 # Where a module of one layer needs its neighbour.

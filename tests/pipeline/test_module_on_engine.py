@@ -17,7 +17,8 @@ from ci.local.base_image_mirrors import prepare_base_images
 from ci.local.dagger_session import open_session
 from ci.local.engine_choice import EngineKind
 from pipeline.module import BackendPipeline
-from pipeline.rules.labels import REVISION, SOURCE, TITLE, VERSION
+from pipeline.rules.build_inputs import INPUTS
+from pipeline.rules.labels import REVISION, SOURCE, TITLE
 from pipeline.rules.report import BuildReport, PlanReport
 from tests.acceptance.command import ROOT
 from tests.acceptance.conftest import lr_ci
@@ -94,7 +95,9 @@ async def test_build_gives_the_labelled_container(checkout: Workspace) -> None:
 
     assert await container.label(TITLE) == "LinkRadar Backend"
     assert await container.label(REVISION) == checkout.head
-    assert await container.label(VERSION) == f"sha-{checkout.short}"
+    recorded = json.loads(await container.label(INPUTS) or "")
+    assert recorded["tree"] == checkout.git("rev-parse", "HEAD:backend")
+    assert recorded["platforms"] == ["linux/amd64"]
     assert await container.label(SOURCE) == "https://github.com/LinkRadar/linkradar"
     assert (await container.with_exec(["bin/rails", "--version"]).stdout()).startswith("Rails 6.1.")
 

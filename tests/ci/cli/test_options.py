@@ -135,7 +135,7 @@ def test_an_invalid_platform_is_refused(in_process: InProcess, platform: str) ->
 
 
 def test_a_platform_is_requested(monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> None:
-    seen: list[Platform | None] = []
+    seen: list[Platform] = []
 
     async def prepare(self: RunSettings, *, builds: bool = True) -> Run:
         del builds
@@ -146,7 +146,7 @@ def test_a_platform_is_requested(monkeypatch: pytest.MonkeyPatch, in_process: In
     monkeypatch.setattr(RunSettings, "prepare", prepare)
     in_process("build", "--platform", "linux/arm64")
     in_process("build")
-    assert seen == [Platform("linux", "arm64"), None]
+    assert seen == [Platform("linux", "arm64"), Platform("linux", "amd64")]
 
 
 # What only one of both has: the module reads the repository itself and takes a Dagger service.

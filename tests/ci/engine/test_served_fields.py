@@ -28,6 +28,7 @@ FLOWS = {
         "Container.stderr",
         "Directory.entries",
     },
+    "a client of `lr-ci session` asks what the engine runs on": {"Query.defaultPlatform"},
     "a module's constructor takes the caller's repository": {"Query.currentWorkspace", "Workspace.address"},
     "images get annotations, and are compared with the platform that was requested": {
         "Container.withAnnotation",
