@@ -99,7 +99,7 @@ async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, step
         await run.write_tags(manifest)
         await run.check_digests(manifest.digest)
     tags = tuple(run.reports[tag.name] for tag in plan.tags.tags)
-    return Published(manifest.digest, tags, built, str(plan.platform))
+    return Published(manifest.digest, tags, built, str(plan.recipe.platform))
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ class _Publication:
             released = await self.registry.manifest(tag.name)
             if released is None or (existing is not None and released.digest == existing.digest):
                 continue
-            config = await self.registry.config(released, self.plan.platform)
+            config = await self.registry.config(released, self.plan.recipe.platform)
             if existing is not None or config.labels.get(REVISION) != self.plan.commit.sha:
                 raise self._taken(tag.name, released.digest)
             self._check_inputs(tag.name, config)
@@ -132,7 +132,7 @@ class _Publication:
         manifest = await self.registry.manifest(name)
         if manifest is None:
             return None
-        config = await self.registry.config(manifest, self.plan.platform)
+        config = await self.registry.config(manifest, self.plan.recipe.platform)
         revision = config.labels.get(REVISION)
         if revision == self.plan.commit.sha:
             self._check_inputs(name, config)
@@ -152,8 +152,8 @@ class _Publication:
         An image of an older version of the pipeline does not record its inputs. Of those only the platform is compared.
         """
         reference = self.registry.image.tagged(name)
-        if config.platform is not None and not config.platform.matches(self.plan.platform):
-            msg = f"{reference} is the image of this commit for {config.platform}, not for {self.plan.platform}."
+        if config.platform is not None and not config.platform.matches(self.plan.recipe.platform):
+            msg = f"{reference} is the image of this commit for {config.platform}, not for {self.plan.recipe.platform}."
             raise CollisionError(msg, hint="Publish another platform under another --name.")
         try:
             recorded = recorded_inputs(config.labels)

@@ -26,7 +26,7 @@ from pipeline.rules.runtime_checks import RuntimeChecks, parse_command
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanCommand(ImageOptions, CommitOptions, TagOptions, CommonOptions):
+class PlanCommand(BuildOptions, ImageOptions, CommitOptions, TagOptions, CommonOptions):
     """The options of `lr-ci plan`."""
 
 

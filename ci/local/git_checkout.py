@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ci.system.processes import Completed, run_process
 from pipeline.concurrency import each
+from pipeline.rules.build_inputs import DOCKERFILES
 from pipeline.rules.checkout import Checkout, Commit, commit_time
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import TAGS, CommitSha, is_commit, parse_commit
@@ -77,6 +78,7 @@ async def read_host_checkout(
             tags=tuple(answers["tags"].stdout.split()),
             origin=answers["origin"].stdout.strip() or None,
             dirty=await _dirty_paths(top_folder, source),
+            dockerfiles=tuple(name for name in DOCKERFILES if (top_folder / source / name).is_file()),
         ),
     )
 

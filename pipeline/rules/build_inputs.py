@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.rules.named_values import NamedValues
+from pipeline.rules.platforms import Platform
 from pipeline.rules.text import quoted
 
 PREFIX = "io.github.linkradar.build-inputs"
@@ -22,6 +25,50 @@ KEY = f"{PREFIX}.key"
 """The label with the SHA-256 of that JSON."""
 
 _SHORT = 12
+
+
+DOCKERFILES = ("Dockerfile", "Containerfile")
+"""The names of a Dockerfile that is not given, in the order in which they are looked for."""
+
+
+def default_dockerfile(found: Collection[str]) -> str:
+    """Return the name of the Dockerfile if none is given: the first that was found, or the usual one."""
+    return next((name for name in DOCKERFILES if name in found), DOCKERFILES[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an image is built from its source.
+
+    Attributes:
+        dockerfile: The Dockerfile's path in the source.
+        platform: What the image runs on.
+        target: The stage to build; empty for the last one.
+        build_args: The values of build arguments.
+        secrets: The ids of build secrets.
+        labels: Labels besides those of the pipeline.
+        annotations: Annotations of the manifest.
+    """
+
+    dockerfile: str
+    platform: Platform
+    target: str = ""
+    build_args: NamedValues = ()
+    secrets: tuple[str, ...] = ()
+    labels: NamedValues = ()
+    annotations: NamedValues = ()
+
+    def inputs(self, tree: str | None) -> BuildInputs:
+        """Return the build inputs of an image of a source directory, given git's id of it."""
+        return BuildInputs(
+            tree=tree,
+            dockerfile=self.dockerfile,
+            platforms=(str(self.platform),),
+            target=self.target,
+            build_args=hashed(self.build_args),
+            secrets=self.secrets,
+            annotations=self.annotations,
+        )
 
 
 class BuildInputs(BaseModel):
@@ -85,9 +132,9 @@ class BuildInputs(BaseModel):
                     yield f"{what} {quoted(name)} {how if name in mine else 'missing'}"
 
 
-def hashed(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the SHA-256 digests of values by name, sorted by name."""
-    return tuple((name, hashlib.sha256(value.encode()).hexdigest()) for name, value in sorted(values.items()))
+def hashed(values: NamedValues) -> NamedValues:
+    """Return the SHA-256 digests of values."""
+    return tuple((name, hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()) for name, value in values)
 
 
 def recorded_inputs(labels: Mapping[str, str]) -> BuildInputs | None:

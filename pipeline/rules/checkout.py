@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pipeline.rules.build_inputs import DOCKERFILES
 from pipeline.rules.errors import RefError
 from pipeline.rules.refs import CommitSha, parse_commit, parse_version, short_sha
 from pipeline.rules.text import quoted
@@ -56,6 +57,7 @@ class Checkout:
         tagged: The commit that the requested tag points to, if git has that tag.
         dirty: The paths in the source, from the repository's top, that differ from the commit; ignored files do not
             count.
+        dockerfiles: The usual names of a Dockerfile that the source has.
     """
 
     head: Commit
@@ -65,6 +67,7 @@ class Checkout:
     named: Commit | None = None
     tagged: CommitSha | None = None
     dirty: tuple[str, ...] = ()
+    dockerfiles: tuple[str, ...] = DOCKERFILES
 
     def dirty_summary(self) -> str:
         """Return the first few paths that differ, and the number of further ones."""

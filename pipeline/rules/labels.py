@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC
+from types import MappingProxyType
 
-from pipeline.rules.build_inputs import BuildInputs
+from pipeline.rules.build_inputs import INPUTS, KEY, BuildInputs
 from pipeline.rules.checkout import Commit
+from pipeline.rules.errors import UsageError
 from pipeline.rules.github_origin import GitHubRepository
 from pipeline.rules.image_name import ImageName
+from pipeline.rules.text import quoted
 
 PREFIX = "org.opencontainers.image."
 REVISION = f"{PREFIX}revision"
@@ -25,6 +28,8 @@ TITLE = f"{PREFIX}title"
 DESCRIPTION = f"{PREFIX}description"
 LICENSES = f"{PREFIX}licenses"
 
+_OWN = {REVISION, CREATED, SOURCE, URL, INPUTS, KEY}
+_NONE: Mapping[str, str] = MappingProxyType({})
 _WEB_URL = re.compile(
     r"(?P<scheme>https?://)(?:[^/?#]*@)?(?P<host>[^/?#@:]+(?::[0-9]+)?)(?P<path>/[^?#@]*)?(?:[?#].*)?"
 )
@@ -41,6 +46,7 @@ def oci_labels(
     repository: GitHubRepository | None,
     origin: str | None,
     from_dockerfile: Mapping[str, str],
+    given: Mapping[str, str] = _NONE,
 ) -> dict[str, str]:
     """Return the labels that the pipeline sets.
 
@@ -51,6 +57,7 @@ def oci_labels(
         repository: The repository on GitHub; GHCR links the package to it by the `source` label.
         origin: The origin's URL, used if it is not on GitHub.
         from_dockerfile: The labels that the Dockerfile set.
+        given: The labels that the caller gave.
 
     Returns:
         Label names and values, sorted by name so that equal inputs make equal images. Labels whose values are not
@@ -66,11 +73,24 @@ def oci_labels(
         DESCRIPTION: f"The image of {image.name}.",
         **inputs.labels(),
     }
-    return {
+    known = {
         key: value
-        for key, value in sorted(labels.items())
+        for key, value in labels.items()
         if value is not None and not (key in FROM_DOCKERFILE and from_dockerfile.get(key))
     }
+    return dict(sorted({**known, **given}.items()))
+
+
+def check_given(labels: Mapping[str, str]) -> None:
+    """Check that a caller's labels are not those by which the pipeline recognizes an image.
+
+    Raises:
+        UsageError: One of them is.
+    """
+    for name in labels:
+        if name in _OWN:
+            msg = f"The label {quoted(name)} is set by the pipeline."
+            raise UsageError(msg, hint="Give --label another name.")
 
 
 def _public_url(origin: str | None) -> str | None:

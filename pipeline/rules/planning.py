@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from pipeline.rules.build_inputs import BuildInputs
+from pipeline.rules.build_inputs import BuildInputs, Recipe, default_dockerfile
 from pipeline.rules.checkout import Checkout, Commit, effective_commit, effective_ref
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, SourceMismatchError
 from pipeline.rules.github_origin import GitHubRepository, github_repository
 from pipeline.rules.image_name import ImageName, image_name
+from pipeline.rules.labels import check_given
 from pipeline.rules.options import RunRequest
-from pipeline.rules.platforms import Platform
 from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
 from pipeline.rules.tagging import TagPlan, plan_dirty, plan_tags
@@ -29,7 +29,7 @@ class RunPlan:
         image: Where the image goes.
         tags: The tags, in the order of writing.
         commit: The commit that the image is built from.
-        platform: The platform that it is built for.
+        recipe: How it is built.
         inputs: What the image is built from.
         repository: The origin, if it is on GitHub.
         origin: The origin's URL.
@@ -44,7 +44,7 @@ class RunPlan:
     image: ImageName
     tags: TagPlan
     commit: Commit
-    platform: Platform
+    recipe: Recipe
     inputs: BuildInputs
     repository: GitHubRepository | None = None
     origin: str | None = field(default=None, repr=False)  # may hold a password
@@ -127,6 +127,7 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     Raises:
         RefError: The ref or the commit cannot be published, or is not known.
         ImageNameError: The registry, owner or name is not valid.
+        UsageError: A label is one of the pipeline's own.
         SourceMismatchError: The ref is a tag that points to a different commit.
     """
     origin = None if checkout is None else checkout.origin
@@ -135,6 +136,7 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     image = image_name(request.registry, owner or DEFAULT_OWNER, request.name)
     ref = effective_ref(checkout, request.ref)
     commit = effective_commit(checkout, request.sha)
+    recipe = recipe_of(request, default_dockerfile(() if checkout is None else checkout.dockerfiles))
     notices: list[str] = []
     if owner is None:
         notices.append(f"No --owner given, and origin is not on GitHub: using {DEFAULT_OWNER!r}.")
@@ -149,8 +151,8 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
         image=image,
         tags=plan_tags(ref, commit.sha, request.latest),
         commit=commit,
-        platform=request.platform,
-        inputs=_inputs(request, commit),
+        recipe=recipe,
+        inputs=recipe.inputs(commit.source_tree),
         repository=repository,
         origin=origin,
         checked_out=checked_out,
@@ -162,9 +164,23 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     )
 
 
-def _inputs(request: RunRequest, commit: Commit) -> BuildInputs:
-    return BuildInputs(
-        tree=commit.source_tree,
-        dockerfile=request.dockerfile,
-        platforms=(str(request.platform),),
+def recipe_of(request: RunRequest, dockerfile: str) -> Recipe:
+    """Return how a request's image is built.
+
+    Args:
+        request: What the caller requests.
+        dockerfile: The Dockerfile's path in the source, if the caller gave none.
+
+    Raises:
+        UsageError: A label is one of the pipeline's own.
+    """
+    check_given(dict(request.label))
+    return Recipe(
+        dockerfile=request.dockerfile or dockerfile,
+        platform=request.platform,
+        target=request.target or "",
+        build_args=request.build_arg,
+        secrets=tuple(name for name, _ in request.build_secret),
+        labels=request.label,
+        annotations=request.annotation,
     )

@@ -125,6 +125,7 @@ class Builder:
             repository=plan.repository,
             origin=plan.origin,
             from_dockerfile={},
+            given=dict(plan.recipe.labels),
         )
         return Image(labels, self.files)
 

@@ -20,8 +20,8 @@ LAYERS = (
     ("progress", "rules.planning", "rules.job_summary"),
     ("rules.labels", "rules.options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
-    ("registry.manifests", "rules.runtime_checks"),
-    ("rules.build_inputs", "rules.image_name", "rules.platforms", "rules.refs", "rules.source_path"),
+    ("registry.manifests", "rules.runtime_checks", "rules.build_inputs"),
+    ("rules.image_name", "rules.named_values", "rules.platforms", "rules.refs", "rules.source_path"),
     ("rules.errors", "rules.text", "rules.github_origin", "rules.http_statuses", "concurrency"),
 )
 # Where a module of one layer needs its neighbour.

@@ -68,7 +68,8 @@ class TestOutsideAGitRepository:
 class TestInAGitRepository:
     def test_what_is_checked_out_is_planned(self, repository: Repository) -> None:
         repository.git("remote", "add", "origin", "git@github.com:Acme/links.git")
-        repository.write("größe")
+        repository.write("backend/größe")
+        repository.write("elsewhere")
         run = lr_ci(repository.top / "backend", "plan", "--json")
         plan = json.loads(run.stdout)
         assert plan["image"] == "ghcr.io/acme/lr-backend"
@@ -76,7 +77,7 @@ class TestInAGitRepository:
         assert plan["commit"]["message"] == "Save links"
         assert plan["commit"]["time"] == "2025-11-03T13:30:05Z"
         assert plan["commit"]["url"] == f"https://github.com/Acme/links/commit/{repository.head}"
-        assert plan["dirty"] == ["größe"]
+        assert plan["dirty"] == ["backend/größe"]
 
     def test_a_detached_version_is_planned(self, repository: Repository) -> None:
         repository.git("tag", "v1.0.0-rc.1")

@@ -2,17 +2,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
-from pipeline.rules.build_inputs import INPUTS, KEY, BuildInputs, hashed, recorded_inputs
+from pipeline.rules.build_inputs import (
+    INPUTS,
+    KEY,
+    BuildInputs,
+    Recipe,
+    default_dockerfile,
+    hashed,
+    recorded_inputs,
+)
+from pipeline.rules.platforms import Platform
 
 TREE, OTHER_TREE = "a1" * 20, "b2" * 20
 INPUTS_OF_API = BuildInputs(
     tree=TREE,
     dockerfile="Dockerfile",
     platforms=("linux/amd64",),
-    build_args=hashed({"B": "2", "A": "1"}),
+    build_args=hashed((("A", "1"), ("B", "2"))),
     secrets=("pip",),
     annotations=(("team", "api"),),
 )
@@ -27,13 +37,27 @@ def test_the_labels_record_the_inputs_and_their_key() -> None:
 
 
 def test_a_value_of_a_build_argument_is_recorded_as_a_hash() -> None:
-    document = BuildInputs(tree=TREE, dockerfile="D", platforms=(), build_args=hashed({"A": "hunter2"})).document()
+    document = BuildInputs(tree=TREE, dockerfile="D", platforms=(), build_args=hashed((("A", "hunter2"),))).document()
     assert "hunter2" not in document
     assert hashlib.sha256(b"hunter2").hexdigest() in document
 
 
-def test_the_order_of_build_arguments_does_not_matter() -> None:
-    assert hashed({"A": "1", "B": "2"}) == hashed({"B": "2", "A": "1"})
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        ((), "Dockerfile"),
+        (("Containerfile",), "Containerfile"),
+        (("Containerfile", "Dockerfile"), "Dockerfile"),
+    ],
+)
+def test_a_containerfile_stands_in_for_a_dockerfile(found: tuple[str, ...], name: str) -> None:
+    assert default_dockerfile(found) == name
+
+
+def test_labels_are_no_inputs() -> None:
+    plain = Recipe("Dockerfile", Platform("linux", "amd64"))
+    assert replace(plain, labels=(("a", "b"),)).inputs(TREE) == plain.inputs(TREE)
+    assert replace(plain, annotations=(("a", "b"),)).inputs(TREE) != plain.inputs(TREE)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +72,7 @@ def test_the_order_of_build_arguments_does_not_matter() -> None:
         ({"secrets": ()}, ("build secrets '' instead of 'pip'",)),
         ({"annotations": ()}, ("annotation 'team' missing",)),
         (
-            {"build_args": hashed({"A": "9", "C": "3"})},
+            {"build_args": hashed((("A", "9"), ("C", "3")))},
             ("build argument 'A' with another value", "build argument 'B' missing", "build argument 'C' added"),
         ),
     ],
