@@ -11,10 +11,11 @@ from dagger import dag
 from pipeline.engine.failures import build_error, no_answer, upload_error
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.build_inputs import DOCKERFILES, Recipe, default_dockerfile
-from pipeline.rules.errors import PipelineError, RegistryError, UsageError
+from pipeline.rules.errors import BuildError, PipelineError, RegistryError, UsageError
 from pipeline.rules.image_name import DIGEST, ImageName
 from pipeline.rules.labels import FROM_DOCKERFILE, oci_labels
 from pipeline.rules.planning import RunPlan
+from pipeline.rules.platforms import parse_platform
 from pipeline.rules.source_path import missing_source
 from pipeline.rules.text import quoted
 
@@ -213,13 +214,38 @@ async def _from_dockerfile(source: Source, name: str) -> dagger.Container:
     if not found:
         msg = f"Dockerfile {quoted(recipe.dockerfile)} not found in directory {quoted(source.path)}."
         raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
-    return source.directory.docker_build(
+    built = source.directory.docker_build(
         dockerfile=recipe.dockerfile,
         platform=dagger.Platform(str(recipe.platform)),
         build_args=[dagger.BuildArg(name, value) for name, value in recipe.build_args],
         target=recipe.target,
         secrets=list(source.secrets),
     )
+    try:
+        check_platform(await built.platform(), recipe, name)
+    except dagger.DaggerError as error:
+        raise _build_error(error, source, name) from error
+    return built
+
+
+def check_platform(built: str, recipe: Recipe, name: str) -> None:
+    """Check that an image is for the platform that it was built for.
+
+    A Dagger engine gives an image `FROM scratch` its own platform instead, and one of a base image for another platform
+    that of the base image, and says nothing.
+
+    Args:
+        built: The platform of the image.
+        recipe: How it was built.
+        name: The image's name in error messages.
+
+    Raises:
+        BuildError: It is for another platform.
+    """
+    if not parse_platform(built).matches(recipe.platform):
+        msg = f"{name} from {recipe.dockerfile} was built for {built}, not for {recipe.platform}."
+        hint = "Build it on an engine for that platform, or start its last stage from a base image for that platform."
+        raise BuildError(msg, hint=hint)
 
 
 def _build_error(error: dagger.DaggerError, source: Source, name: str) -> PipelineError:
