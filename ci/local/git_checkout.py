@@ -78,6 +78,7 @@ async def read_host_checkout(
             tags=tuple(answers["tags"].stdout.split()),
             origin=answers["origin"].stdout.strip() or None,
             dirty=await _dirty_paths(top_folder, source),
+            has_source=(top_folder / source).is_dir(),
             dockerfiles=tuple(name for name in DOCKERFILES if (top_folder / source / name).is_file()),
         ),
     )

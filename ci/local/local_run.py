@@ -27,7 +27,7 @@ from pipeline.rules.options import DEFAULT_REGISTRY, RunRequest
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
-from pipeline.rules.source_path import missing_source
+from pipeline.rules.source_path import missing_dockerfile, missing_source
 from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, publish_run, published_digest
 
@@ -96,8 +96,7 @@ class RunSettings:
         if builds and not source.is_dir():
             raise missing_source(self.request.source)
         if builds and not (source / dockerfile).is_file():
-            msg = f"Dockerfile {quoted(dockerfile)} not found in directory {quoted(self.request.source)}."
-            raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
+            raise missing_dockerfile(dockerfile, self.request.source)
         secrets = {name: await _secret(name, place) for name, place in self.build_secrets.items()} if builds else {}
         return Run(self, plan, source, await self._credentials(plan.image), secrets)
 

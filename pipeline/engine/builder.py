@@ -11,12 +11,12 @@ from dagger import dag
 from pipeline.engine.failures import build_error, no_answer, upload_error
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.build_inputs import DOCKERFILES, Recipe, default_dockerfile
-from pipeline.rules.errors import BuildError, PipelineError, RegistryError, UsageError
+from pipeline.rules.errors import BuildError, PipelineError, RegistryError
 from pipeline.rules.image_name import DIGEST, ImageName
 from pipeline.rules.labels import FROM_DOCKERFILE, oci_labels
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.platforms import parse_platform
-from pipeline.rules.source_path import missing_source
+from pipeline.rules.source_path import missing_dockerfile, missing_source
 from pipeline.rules.text import quoted
 
 # Each has a slash inside, so that it means the same to .gitignore's rules and to .dockerignore's.
@@ -212,8 +212,7 @@ async def _from_dockerfile(source: Source, name: str) -> dagger.Container:
             raise missing_source(source.path) from error
         raise _build_error(error, source, name) from error
     if not found:
-        msg = f"Dockerfile {quoted(recipe.dockerfile)} not found in directory {quoted(source.path)}."
-        raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
+        raise missing_dockerfile(recipe.dockerfile, source.path)
     built = source.directory.docker_build(
         dockerfile=recipe.dockerfile,
         platform=dagger.Platform(str(recipe.platform)),

@@ -66,6 +66,7 @@ async def read_checkout(files: RepositoryFiles, source: str, requested: str | No
     try:
         working_tree = files.directory("/", include=_with_git_rules(source))
         dirty = await _dirty_paths(working_tree, source, committed)
+        has_source = source == TOP or await working_tree.exists(source)
         dockerfiles = await _dockerfiles(working_tree, source)
     except dagger.QueryError as error:
         msg = f"Git could not compare the working tree with its commit: {cause(error)}."
@@ -77,6 +78,7 @@ async def read_checkout(files: RepositoryFiles, source: str, requested: str | No
         origin=origin,
         tagged=tagged,
         dirty=dirty,
+        has_source=has_source,
         dockerfiles=dockerfiles,
     )
 

@@ -57,6 +57,7 @@ class Checkout:
         tagged: The commit that the requested tag points to, if git has that tag.
         dirty: The paths in the source, from the repository's top, that differ from the commit; ignored files do not
             count.
+        has_source: Whether the source directory exists in the working tree.
         dockerfiles: The usual names of a Dockerfile that the source has.
     """
 
@@ -67,6 +68,7 @@ class Checkout:
     named: Commit | None = None
     tagged: CommitSha | None = None
     dirty: tuple[str, ...] = ()
+    has_source: bool = True
     dockerfiles: tuple[str, ...] = DOCKERFILES
 
     def dirty_summary(self) -> str:

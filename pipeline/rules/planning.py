@@ -5,17 +5,19 @@ Pure: nothing is read or written here, so `plan` needs no credentials and no net
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from pipeline.rules.build_inputs import BuildInputs, Recipe, default_dockerfile
 from pipeline.rules.checkout import Checkout, Commit, effective_commit, effective_ref
-from pipeline.rules.errors import DirtyTreeError, ImageNameError, SourceMismatchError
+from pipeline.rules.errors import DirtyTreeError, ImageNameError, PipelineError, SourceMismatchError, UsageError
 from pipeline.rules.github_origin import GitHubRepository, github_repository
 from pipeline.rules.image_name import ImageName, image_name
 from pipeline.rules.labels import check_given
 from pipeline.rules.options import RunRequest
 from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
+from pipeline.rules.source_path import missing_dockerfile, missing_source
 from pipeline.rules.tagging import TagPlan, plan_dirty, plan_tags
 
 DEFAULT_OWNER = "linkradar"
@@ -36,6 +38,7 @@ class RunPlan:
         checked_out: The commit at HEAD, if git reports that it is not the run's.
         dirty: The paths that differ from the commit.
         dirty_summary: The same paths, as a message lists them.
+        problem: Why there is nothing to build, if that is known.
         allow_dirty: Whether a dirty tree may be published.
         owner_known: False if neither the caller nor the origin specifies the image's owner.
         notices: What the user should know before the run starts.
@@ -51,6 +54,7 @@ class RunPlan:
     checked_out: Commit | None = None
     dirty: tuple[str, ...] = ()
     dirty_summary: str = ""
+    problem: UsageError | None = None
     allow_dirty: bool = False
     owner_known: bool = True
     notices: tuple[str, ...] = ()
@@ -79,22 +83,32 @@ class RunPlan:
             version=None if self.tags.version is None else str(self.tags.version),
             latest=self.tags.latest.value,
             dirty=self.dirty,
+            refusals=tuple(error.message for error in self.refusals()),
+            latest_condition=self.tags.latest_condition,
         )
+
+    def refusals(self) -> Iterator[PipelineError]:
+        """Return why publishing would be refused, whatever the registry has."""
+        if not self.owner_known and not self.image.is_loopback:
+            msg = f"The owner of {self.image.name} on {self.image.registry} is not known."
+            yield ImageNameError(msg, hint="Give --owner, or set the remote `origin` to the repository on GitHub.")
+        if self.problem is not None:
+            yield self.problem
+        if self.dirty and not self.allow_dirty:
+            msg = f"The working tree differs from commit {self.commit.short_sha}: {self.dirty_summary}."
+            hint = "Commit or stash the changes, or give --allow-dirty to publish under a sha-…-dirty-… tag alone."
+            yield DirtyTreeError(msg, hint=hint)
 
     def check_publishable(self) -> None:
         """Check that the image may be published.
 
         Raises:
             ImageNameError: The image's owner is not known, and the registry is not a local one.
+            UsageError: The source directory or its Dockerfile does not exist.
             DirtyTreeError: The working tree differs from the commit, and the request does not allow that.
         """
-        if not self.owner_known and not self.image.is_loopback:
-            msg = f"The owner of {self.image.name} on {self.image.registry} is not known."
-            raise ImageNameError(msg, hint="Give --owner, or set the remote `origin` to the repository on GitHub.")
-        if self.dirty and not self.allow_dirty:
-            msg = f"The working tree differs from commit {self.commit.short_sha}: {self.dirty_summary}."
-            hint = "Commit or stash the changes, or give --allow-dirty to publish under a sha-…-dirty-… tag alone."
-            raise DirtyTreeError(msg, hint=hint)
+        for error in self.refusals():
+            raise error
 
     def check_buildable(self) -> None:
         """Check that what is checked out may be built as the image of the run's commit.
@@ -158,10 +172,20 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
         checked_out=checked_out,
         dirty=() if checkout is None else checkout.dirty,
         dirty_summary="" if checkout is None else checkout.dirty_summary(),
+        problem=None if checkout is None else _problem(request, checkout),
         allow_dirty=request.allow_dirty,
         owner_known=owner is not None,
         notices=tuple(notices),
     )
+
+
+def _problem(request: RunRequest, checkout: Checkout) -> UsageError | None:
+    """Return why there is nothing to build; a Dockerfile that the caller gave is looked for by the build alone."""
+    if not checkout.has_source:
+        return missing_source(request.source)
+    if request.dockerfile is None and not checkout.dockerfiles:
+        return missing_dockerfile(default_dockerfile(()), request.source)
+    return None
 
 
 def recipe_of(request: RunRequest, dockerfile: str) -> Recipe:
