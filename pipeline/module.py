@@ -4,6 +4,7 @@ Annotations stay unquoted here (no `from __future__ import annotations`): the SD
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Annotated, Literal, ParamSpec, TypeVar
 
@@ -14,23 +15,25 @@ from dagger import Doc, check, dag, enum_type, field, function, object_type
 from dagger.mod._exceptions import FunctionError
 from pydantic import SecretStr
 
-from pipeline.engine.builder import NOT_SOURCE, DaggerBuilder, EngineAccess, Source, check_build
+from pipeline.engine.builder import NOT_SOURCE, DaggerBuilder, EngineAccess, Source, check_build, find_dockerfile
 from pipeline.engine.repository import read_checkout
 from pipeline.engine.verification import verify_image
 from pipeline.progress import PlainProgress
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.failures import service_error
+from pipeline.rules.build_inputs import Recipe
 from pipeline.rules.errors import PipelineError, UsageError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.job_summary import render_summary
-from pipeline.rules.planning import RunPlan, plan_run
-from pipeline.rules.platforms import Platform, parse_platform
+from pipeline.rules.named_values import parse_annotations, parse_build_args, parse_labels, secret_ids
+from pipeline.rules.planning import RunPlan, plan_run, recipe_of
+from pipeline.rules.platforms import parse_platform
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks
 from pipeline.rules.shared_options import SHARED, RunRequest
 from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
-from pipeline.rules.text import cause
+from pipeline.rules.text import cause, quoted
 from pipeline.run import RegistryAccess, publish_run, published_image
 
 P = ParamSpec("P")
@@ -99,11 +102,19 @@ class BackendPipeline:
 
     ws: Annotated[dagger.Workspace, Doc("The caller's repository; the engine provides it")]
     source: Annotated[str, _described("source")] = RunRequest.source
-    dockerfile: Annotated[str, _described("dockerfile")] = RunRequest.dockerfile
+    dockerfile: Annotated[str | None, _described("dockerfile")] = None
+    target: Annotated[str | None, _described("target")] = None
+    build_arg: Annotated[list[str] | None, _described("build_arg")] = None
+    build_secret: Annotated[list[dagger.Secret] | None, _described("build_secret")] = None
+    build_secret_id: Annotated[
+        list[str] | None, Doc("Ids of the build secrets, which come without names, in the same order")
+    ] = None
+    label: Annotated[list[str] | None, _described("label")] = None
+    annotation: Annotated[list[str] | None, _described("annotation")] = None
     registry: Annotated[str, _described("registry")] = RunRequest.registry
     owner: Annotated[str | None, _described("owner")] = None
     name: Annotated[str, _described("name")] = RunRequest.name
-    platform: Annotated[dagger.Platform | None, _described("platform")] = None
+    platform: Annotated[dagger.Platform, _described("platform")] = dagger.Platform(str(RunRequest.platform))
 
     @_module_function(cache="session")
     async def plan(self, *, ref: Ref = None, sha: Sha = None, latest: Latest = RunRequest.latest) -> str:
@@ -115,7 +126,7 @@ class BackendPipeline:
     async def build(self, *, ref: Ref = None, sha: Sha = None) -> dagger.Container:
         """Build the image with its labels and publish nothing; chain terminal to open a shell in it."""
         plan = await self._plan(ref, sha)
-        builder = DaggerBuilder(self._source())
+        builder = DaggerBuilder(await self._source(plan.recipe))
         await builder.build(plan)
         return await builder.container(plan)
 
@@ -123,7 +134,9 @@ class BackendPipeline:
     @check
     async def image_builds(self) -> None:
         """Check that the image builds, for any checkout, including a pull request's; publish nothing."""
-        await check_build(self._source(), self._platform(), self.name)
+        request = self._request()
+        recipe = recipe_of(request, await find_dockerfile(self._directory(), request.source))
+        await check_build(await self._source(recipe), self.name)
 
     @_module_function(cache="never")
     async def build_and_push(
@@ -193,34 +206,46 @@ class BackendPipeline:
     ) -> BuildReport:
         credentials = await _credentials(plan.image, username, token)
         access = RegistryAccess(credentials, await _endpoint(plan.image, service))
-        builder = DaggerBuilder(self._source(), EngineAccess(credentials, service))
+        builder = DaggerBuilder(await self._source(plan.recipe), EngineAccess(credentials, service))
         return await publish_run(plan, builder, access, PlainProgress())
 
     async def _plan(
         self, ref: str | None, sha: str | None, latest: LatestPolicy = RunRequest.latest, *, allow_dirty: bool = False
     ) -> RunPlan:
-        source = parse_source(self.source)
-        request = RunRequest(
-            source=source,
+        request = replace(self._request(), ref=ref, sha=sha, latest=latest, allow_dirty=allow_dirty)
+        return plan_run(request, await read_checkout(self.ws, request.source, ref))
+
+    def _request(self) -> RunRequest:
+        return RunRequest(
+            source=parse_source(self.source),
             dockerfile=self.dockerfile,
+            target=self.target,
+            build_arg=parse_build_args(self.build_arg or ()),
+            build_secret=secret_ids(self.build_secret_id or (), len(self.build_secret or ())),
+            label=parse_labels(self.label or ()),
+            annotation=parse_annotations(self.annotation or ()),
             registry=self.registry,
             owner=self.owner,
             name=self.name,
-            platform=self._platform(),
-            ref=ref,
-            sha=sha,
-            latest=latest,
-            allow_dirty=allow_dirty,
+            platform=parse_platform(self.platform),
         )
-        return plan_run(request, await read_checkout(self.ws, source, ref))
 
-    def _platform(self) -> Platform | None:
-        return None if self.platform is None else parse_platform(self.platform)
+    def _directory(self) -> dagger.Directory:
+        return self.ws.directory(f"/{parse_source(self.source)}", exclude=list(NOT_SOURCE))
 
-    def _source(self) -> Source:
-        path = parse_source(self.source)
-        directory = self.ws.directory(f"/{path}", exclude=list(NOT_SOURCE))
-        return Source(directory, path, self.dockerfile)
+    async def _source(self, recipe: Recipe) -> Source:
+        # A secret given on the command line has no name, by which a Dockerfile refers to it.
+        ids, secrets = self.build_secret_id or (), self.build_secret or ()
+        named = [dag.set_secret(name, await _plaintext(name, each)) for name, each in zip(ids, secrets, strict=True)]
+        return Source(self._directory(), parse_source(self.source), recipe, tuple(named))
+
+
+async def _plaintext(name: str, secret: dagger.Secret) -> str:
+    try:
+        return await secret.plaintext()
+    except dagger.DaggerError as error:
+        msg = f"The build secret {quoted(name)} cannot be read: {cause(error)}."
+        raise UsageError(msg, hint="Give --build-secret env:NAME, file:PATH or cmd:COMMAND.") from error
 
 
 async def _credentials(image: ImageName, username: str | None, token: dagger.Secret | None) -> Credentials | None:

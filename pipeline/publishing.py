@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.concurrency import each
-from pipeline.progress import Steps
+from pipeline.progress import Progress, Steps
 from pipeline.registry.client import Registry
 from pipeline.registry.manifests import ImageProperties, Manifest
 from pipeline.registry.retry import with_retries
+from pipeline.rules.build_inputs import recorded_inputs
 from pipeline.rules.errors import CollisionError, PipelineError, RegistryError, WriteOnceError
 from pipeline.rules.labels import REVISION
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.platforms import Platform
 from pipeline.rules.report import TagOutcome, TagReport
 from pipeline.rules.tagging import LatestPolicy, PlannedTag, TagKind, highest_stable
 from pipeline.rules.text import quoted
@@ -33,9 +33,6 @@ class ImageBuilder(Protocol):
 
     async def content(self) -> str:
         """Return a digest of the source as it is."""
-
-    async def default_platform(self) -> Platform:
-        """Return the platform to build for if the plan does not request one."""
 
     async def build(self, plan: RunPlan) -> None:
         """Build the image completely, but do not upload it."""
@@ -75,15 +72,14 @@ async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, step
         steps: Times the steps.
 
     Raises:
-        CollisionError: The commit's tag points to an image of another commit, or of this one for another platform.
+        CollisionError: The commit's tag points to an image of another commit, or of this one from other build inputs.
         SourceMismatchError: The image must be built, and a different commit is checked out.
         WriteOnceError: The version's tag already points to another image.
         AuthError: The registry denied access, or requires credentials.
         RegistryError: The registry failed, or the tags do not point to one digest in the end.
         BuildError: The image could not be built.
     """
-    platform = plan.platform or await builder.default_platform()
-    run = _Publication(plan, registry, platform, str(platform))
+    run = _Publication(plan, registry, steps.progress)
     with steps.step("check the registry"):
         await registry.check_access()
         manifest = await run.existing_image()
@@ -103,17 +99,16 @@ async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, step
         await run.write_tags(manifest)
         await run.check_digests(manifest.digest)
     tags = tuple(run.reports[tag.name] for tag in plan.tags.tags)
-    return Published(manifest.digest, tags, built, run.platform)
+    return Published(manifest.digest, tags, built, str(plan.recipe.platform))
 
 
 @dataclass(slots=True)
 class _Publication:
-    """The state of one publication: the reports of the tags that are done, and the image's own platform."""
+    """The state of one publication: the reports of the tags that are done."""
 
     plan: RunPlan
     registry: Registry
-    wanted: Platform
-    platform: str
+    progress: Progress
     reports: dict[str, TagReport] = field(default_factory=dict)
 
     async def existing_image(self) -> Manifest | None:
@@ -125,10 +120,10 @@ class _Publication:
             released = await self.registry.manifest(tag.name)
             if released is None or (existing is not None and released.digest == existing.digest):
                 continue
-            config = await self.registry.config(released, self.wanted)
+            config = await self.registry.config(released, self.plan.recipe.platform)
             if existing is not None or config.labels.get(REVISION) != self.plan.commit.sha:
                 raise self._taken(tag.name, released.digest)
-            self._check_platform(tag.name, config)
+            self._check_inputs(tag.name, config)
             existing = released
         return existing
 
@@ -137,10 +132,10 @@ class _Publication:
         manifest = await self.registry.manifest(name)
         if manifest is None:
             return None
-        config = await self.registry.config(manifest, self.wanted)
+        config = await self.registry.config(manifest, self.plan.recipe.platform)
         revision = config.labels.get(REVISION)
         if revision == self.plan.commit.sha:
-            self._check_platform(name, config)
+            self._check_inputs(name, config)
             return manifest
         reference = self.registry.image.tagged(name)
         if revision is None:
@@ -151,15 +146,30 @@ class _Publication:
         hint = "Both commits start with the same seven digits: amend the newer one to change its name."
         raise CollisionError(msg, hint=hint)
 
-    def _check_platform(self, name: str, config: ImageProperties) -> None:
-        """Keep the platform of an image that was found, unless a different one was requested."""
-        if config.platform is None:
-            return
-        if self.plan.platform is not None and not config.platform.matches(self.plan.platform):
-            reference = self.registry.image.tagged(name)
-            msg = f"{reference} is the image of this commit for {config.platform}, not for {self.plan.platform}."
+    def _check_inputs(self, name: str, config: ImageProperties) -> None:
+        """Check that an image of the commit is the one that would be built.
+
+        An image of an older version of the pipeline does not record its inputs. Of those only the platform is compared.
+        """
+        reference = self.registry.image.tagged(name)
+        if config.platform is not None and not config.platform.matches(self.plan.recipe.platform):
+            msg = f"{reference} is the image of this commit for {config.platform}, not for {self.plan.recipe.platform}."
             raise CollisionError(msg, hint="Publish another platform under another --name.")
-        self.platform = str(config.platform)
+        try:
+            recorded = recorded_inputs(config.labels)
+        except ValueError as error:
+            msg = f"{reference} is the image of this commit, but its label {error} cannot be read."
+            raise CollisionError(
+                msg, hint="Use the version of this pipeline that published it, or another --name."
+            ) from error
+        if recorded is None:
+            self.progress.notice(
+                f"{reference} does not record what it was built from; it is taken as the commit's image."
+            )
+            return
+        if different := self.plan.inputs.differences(recorded):
+            msg = f"{reference} is the image of this commit from other build inputs; requested: {'; '.join(different)}."
+            raise CollisionError(msg, hint="Publish each of them under its own --name.")
 
     async def uploaded(self, builder: ImageBuilder) -> Manifest:
         """Upload the image under the commit's tag and read its manifest back."""

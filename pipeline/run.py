@@ -12,7 +12,6 @@ from pipeline.registry.credentials import Credentials
 from pipeline.rules.errors import NotPublishedError
 from pipeline.rules.image_name import parse_digest
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.platforms import host_platform
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import ImageRuntime
 
@@ -79,7 +78,7 @@ class PublishedImage:
 
 
 async def published_image(plan: RunPlan, digest: str | None, access: RegistryAccess) -> PublishedImage:
-    """Return a published image; of an index, the one for the engine's platform, which is this process's own.
+    """Return a published image; of an index, the one for the run's platform.
 
     Args:
         plan: The run that published it.
@@ -97,7 +96,7 @@ async def published_image(plan: RunPlan, digest: str | None, access: RegistryAcc
     async with open_registry(image, access.credentials, access=Access.PULL, service_url=access.service_url) as registry:
         manifest = await registry.manifest(given or tag)
         if manifest is not None:
-            config = await registry.config(manifest, plan.platform or host_platform())
+            config = await registry.config(manifest, plan.recipe.platform)
             return PublishedImage(manifest.digest, config.runtime)
     if given is not None:
         return PublishedImage(given)  # the engine's error is about the pull, which is what fails

@@ -26,7 +26,7 @@ from pipeline.rules.shared_options import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanCommand(ImageOptions, CommitOptions, TagOptions, CommonOptions):
+class PlanCommand(BuildOptions, ImageOptions, CommitOptions, TagOptions, CommonOptions):
     """The options of `lr-ci plan`."""
 
 
@@ -72,9 +72,13 @@ def register(app: typer.Typer) -> None:
 async def plan(options: PlanCommand) -> None:
     """Show what would be built and how it would be tagged, without credentials, an engine or network access."""
     planned = await run_settings(options).plan()
+    report = planned.report()
+    for refusal in report.refusals:
+        print_verbatim(error_console(), ("Publishing would be refused: ", "red"), refusal)
     for notice in planned.notices:
         print_verbatim(error_console(), notice)
-    report = planned.report()
+    if report.latest_condition is not None:
+        print_verbatim(error_console(), f"{report.latest_condition}.")
     print_answer(report.model_dump_json(indent=2) if options.json else plan_text(report))
 
 

@@ -52,7 +52,8 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Command[Opti
 def _parsed(model: type[DebugOptions], values: Mapping[str, Any]) -> dict[str, Any]:
     parsers = {name: option.parse for name, option in options_of(model).items() if option.parse is not None}
     parsed = {name: parse(values[name]) for name, parse in parsers.items() if values[name] is not None}
-    return {**values, **parsed}
+    repeated = {name: option.parse_all for name, option in options_of(model).items() if option.parse_all is not None}
+    return {**values, **parsed, **{name: parse(values[name] or ()) for name, parse in repeated.items()}}
 
 
 def _parameters(model: type[DebugOptions]) -> Iterator[inspect.Parameter]:
@@ -62,8 +63,8 @@ def _parameters(model: type[DebugOptions]) -> Iterator[inspect.Parameter]:
     for group in model.__mro__:
         for name in [name for name in inspect.get_annotations(group) if name in left]:
             default = left.pop(name).default
-            if _is_parsed(hints[name]) and default is not None:
-                default = str(default)
+            if _text_type(hints[name]) is not None:
+                default = str(default) if default else None
             yield inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
@@ -72,10 +73,12 @@ def _parameters(model: type[DebugOptions]) -> Iterator[inspect.Parameter]:
             )
 
 
-def _is_parsed(hint: Any) -> bool:  # noqa: ANN401 - annotations have no common type
-    """Return whether an option's value is a text on the command line that `Option.parse` reads."""
+def _text_type(hint: Any) -> Any:  # noqa: ANN401 - annotations have no common type
+    """Return the type on the command line of an option that `Option` parses; None for any other."""
     note = get_args(hint)[1]
-    return isinstance(note, Option) and note.parse is not None
+    if isinstance(note, Option) and note.parse is not None:
+        return str | None
+    return list[str] | None if isinstance(note, Option) and note.parse_all is not None else None
 
 
 def _described(hint: Any, name: str, group: type) -> Any:  # noqa: ANN401 - annotations have no common type
@@ -83,7 +86,7 @@ def _described(hint: Any, name: str, group: type) -> Any:  # noqa: ANN401 - anno
     if not isinstance(note, Option):
         return hint
     return Annotated[
-        str | None if _is_parsed(hint) else kind,
+        _text_type(hint) or kind,
         typer.Option(
             f"--{name.replace('_', '-')}",
             help=f"{note.help}.",

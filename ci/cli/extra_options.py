@@ -56,19 +56,22 @@ def run_settings(options: CommitOptions) -> RunSettings:
     """Return the settings of a run; an option that the command does not have keeps its default.
 
     Raises:
-        UsageError: `--token` is not a valid place.
+        UsageError: The place of a secret is not valid.
     """
     given: dict[str, Any] = {field.name: getattr(options, field.name) for field in fields(options)}
     if (token := given.get("token")) is not None:
-        given["token"] = _token_source(token)
+        given["token"] = _secret_source("--token", token)
+    secrets = given.get("build_secret", ())
+    given["build_secrets"] = {name: _secret_source("--build-secret", place) for name, place in secrets}
+    given["build_secret"] = tuple((name, "") for name, _ in secrets)  # the place may be the secret itself
     return RunSettings(request=RunRequest(**_fields_of(RunRequest, given)), **_fields_of(RunSettings, given))
 
 
-def _token_source(text: str) -> SecretSource:
+def _secret_source(option: str, text: str) -> SecretSource:
     try:
         return parse_secret_source(text)
     except SecretSourceError as error:
-        msg = f"--token: {error.message}"
+        msg = f"{option}: {error.message}"
         raise UsageError(msg, hint=error.hint) from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from pipeline.rules.errors import RegistryError
 from pipeline.rules.image_name import HUB
 
 
-async def prepare_base_images(dockerfile: Path, notice: Callable[[str], None]) -> list[Mirror]:
+async def prepare_base_images(
+    dockerfile: Path, notice: Callable[[str], None], build_args: Mapping[str, str] | None = None
+) -> list[Mirror]:
     """Make the base images of a Dockerfile available, and return the mirrors that the engine must use.
 
     Nothing is started if the Dockerfile uses no image of Docker Hub, or if Docker Hub answers.
@@ -25,6 +27,7 @@ async def prepare_base_images(dockerfile: Path, notice: Callable[[str], None]) -
     Args:
         dockerfile: The Dockerfile on the host; if it cannot be read, the builder reports it.
         notice: Called with a message before a step that takes long.
+        build_args: Build arguments, which may name base images.
 
     Raises:
         EngineError: A base image can neither be pulled nor built from Debian packages.
@@ -34,7 +37,7 @@ async def prepare_base_images(dockerfile: Path, notice: Callable[[str], None]) -
         text = dockerfile.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    images = [image for image in base_images(text) if image.registry == HUB]
+    images = [image for image in base_images(text, build_args=build_args) if image.registry == HUB]
     if not images:
         return []
     settings = RegistrySettings()

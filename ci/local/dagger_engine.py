@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagger
 from dagger import dag
+from pydantic import SecretStr
 
 from ci.engine.events import Observer
 from ci.engine.store.storage import Mirror
@@ -22,6 +23,7 @@ from ci.local.engine_choice import EngineKind
 from pipeline.engine.builder import NOT_SOURCE, DaggerBuilder, EngineAccess, Source
 from pipeline.engine.verification import verify_image
 from pipeline.registry.credentials import Credentials
+from pipeline.rules.build_inputs import Recipe
 from pipeline.rules.errors import BuildError, UsageError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import RunPlan
@@ -100,7 +102,8 @@ async def open_engine(
     *,
     source: Path,
     source_path: str,
-    dockerfile: str,
+    recipe: Recipe,
+    secrets: Mapping[str, SecretStr],
     image: ImageName,
     credentials: Credentials | None,
 ) -> AsyncIterator[DaggerEngine]:
@@ -112,7 +115,8 @@ async def open_engine(
         mirrors: Where the embedded engine looks for base images first.
         source: The directory to build.
         source_path: Its path in the repository.
-        dockerfile: The Dockerfile's path in it.
+        recipe: How it is built.
+        secrets: The build secrets by their ids.
         image: The image, whose registry the engine must reach.
         credentials: For that registry, or None.
 
@@ -122,7 +126,8 @@ async def open_engine(
     async with open_session(kind, observer, mirrors):
         directory = dag.host().directory(str(source.absolute()), exclude=list(NOT_SOURCE))
         access = EngineAccess(credentials, _registry_service(image) if kind is EngineKind.DAGGER else None)
-        yield DaggerEngine(DaggerBuilder(Source(directory, source_path, dockerfile), access))
+        named = tuple(dag.set_secret(name, secret.get_secret_value()) for name, secret in secrets.items())
+        yield DaggerEngine(DaggerBuilder(Source(directory, source_path, recipe, named), access))
 
 
 def _registry_service(image: ImageName) -> dagger.Service | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ci.system.processes import Completed, run_process
 from pipeline.concurrency import each
+from pipeline.rules.build_inputs import DOCKERFILES
 from pipeline.rules.checkout import Checkout, Commit, commit_time
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import TAGS, CommitSha, is_commit, parse_commit
@@ -66,17 +67,19 @@ async def read_host_checkout(
     await each(_QUESTIONS, ask)
     if answers["commit"].exit_code != 0:
         raise await _no_commit(folder, str(top_folder), answers["commit"].stderr)
-    head = _read_commit(answers["commit"])
+    head = await _with_source_tree(top_folder, source, _read_commit(answers["commit"]))
     return HostCheckout(
         top=top_folder,
         checkout=Checkout(
             head=head,
-            named=await _other_commit(folder, named, head),
+            named=await _other_commit(top_folder, source, named, head),
             tagged=await _tagged_commit(folder, ref),
             ref=answers["ref"].stdout.strip() or None,
             tags=tuple(answers["tags"].stdout.split()),
             origin=answers["origin"].stdout.strip() or None,
             dirty=await _dirty_paths(top_folder, source),
+            has_source=(top_folder / source).is_dir(),
+            dockerfiles=tuple(name for name in DOCKERFILES if (top_folder / source / name).is_file()),
         ),
     )
 
@@ -118,12 +121,18 @@ def _read_commit(answer: Completed) -> Commit:
     return Commit(sha=parse_commit(sha), message=message.removesuffix("\n"), time=commit_time(int(seconds)))
 
 
-async def _other_commit(folder: Path, named: str | None, head: Commit) -> Commit | None:
+async def _with_source_tree(top: Path, source: str, commit: Commit) -> Commit:
+    tree = f"{commit.sha}^{{tree}}" if source == TOP else f"{commit.sha}:{source}"
+    answer = await _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", tree)
+    return replace(commit, source_tree=answer.stdout.strip() if answer.exit_code == 0 else None)
+
+
+async def _other_commit(folder: Path, source: str, named: str | None, head: Commit) -> Commit | None:
     """Read the commit that the user gave, if the repository has it and it is not at HEAD."""
     if named is None or not is_commit(named) or named.lower() == head.sha:
         return None
     answer = await _git(folder, *_COMMIT, f"{named}^{{commit}}")
-    return _read_commit(answer) if answer.exit_code == 0 else None
+    return await _with_source_tree(folder, source, _read_commit(answer)) if answer.exit_code == 0 else None
 
 
 async def _tagged_commit(folder: Path, ref: str | None) -> CommitSha | None:

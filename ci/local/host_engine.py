@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from pydantic import SecretStr
 
 from ci import deferred
 from ci.engine.events import Event, OutputLine
@@ -14,10 +16,10 @@ from ci.local.base_image_mirrors import prepare_base_images
 from ci.local.engine_choice import EngineChoice, EngineKind, choose_engine, require_root
 from pipeline.progress import Progress
 from pipeline.registry.credentials import Credentials
+from pipeline.rules.build_inputs import Recipe
 from pipeline.rules.errors import BuildError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.platforms import Platform, host_platform
 
 if TYPE_CHECKING:
     from ci.local.dagger_engine import DaggerEngine
@@ -42,7 +44,8 @@ class HostEngine:
         choice: Which engine is requested.
         source: The directory to build.
         source_path: Its path in the repository.
-        dockerfile: The Dockerfile's path in it.
+        recipe: How it is built.
+        secrets: The build secrets by their ids.
         image: The image, whose registry the engine must reach.
         credentials: For that registry, or None.
         progress: Shows what happens.
@@ -52,7 +55,8 @@ class HostEngine:
     choice: EngineChoice
     source: Path
     source_path: str
-    dockerfile: str
+    recipe: Recipe
+    secrets: Mapping[str, SecretStr]
     image: ImageName
     credentials: Credentials | None
     progress: RunProgress
@@ -71,14 +75,17 @@ class HostEngine:
             mirrors = []
             if kind is EngineKind.EMBEDDED:
                 require_root()
-                mirrors = await prepare_base_images(self.source / self.dockerfile, self.progress.notice)
+                dockerfile = self.source / self.recipe.dockerfile
+                arguments = dict(self.recipe.build_args)
+                mirrors = await prepare_base_images(dockerfile, self.progress.notice, arguments)
             session = deferred.open_engine(
                 kind,
                 self._observe,
                 mirrors,
                 source=self.source,
                 source_path=self.source_path,
-                dockerfile=self.dockerfile,
+                recipe=self.recipe,
+                secrets=self.secrets,
                 image=self.image,
                 credentials=self.credentials,
             )
@@ -108,10 +115,6 @@ class HostEngine:
     async def content(self) -> str:
         """Return a digest of the source as it is."""
         return await (await self.open()).builder.content()
-
-    async def default_platform(self) -> Platform:
-        """Return the host's platform, without opening an engine: it runs on the host."""
-        return host_platform()
 
     async def build(self, plan: RunPlan) -> None:
         """Build the image; see `DaggerBuilder.build`."""

@@ -7,10 +7,12 @@ requests to it and nothing else.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from ci.local.engine_choice import EngineChoice
 from ci.local.git_checkout import HostCheckout, read_host_checkout
@@ -26,7 +28,7 @@ from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
 from pipeline.rules.shared_options import DEFAULT_REGISTRY, RunRequest
-from pipeline.rules.source_path import missing_source
+from pipeline.rules.source_path import missing_dockerfile, missing_source
 from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, publish_run, published_image
 
@@ -48,6 +50,7 @@ class RunSettings:
         folder: Where the command was started.
         username: The user at the registry; the image's owner if None.
         token: Where the token is; if None, `GITHUB_TOKEN` for GHCR if that is set, then Docker's configuration.
+        build_secrets: Where the build secrets are, by their ids.
         engine: Which engine to use.
     """
 
@@ -55,6 +58,7 @@ class RunSettings:
     folder: Path = field(default_factory=_current_directory)
     username: str | None = None
     token: SecretSource | None = None
+    build_secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     engine: EngineChoice = EngineChoice.AUTO
 
     async def plan(self) -> RunPlan:
@@ -86,14 +90,14 @@ class RunSettings:
         """
         host = await self._read_checkout()
         plan = plan_run(self.request, host.checkout)
-        dockerfile = self.request.dockerfile
+        dockerfile = plan.recipe.dockerfile
         source = host.top / self.request.source
         if builds and not source.is_dir():
             raise missing_source(self.request.source)
         if builds and not (source / dockerfile).is_file():
-            msg = f"Dockerfile {quoted(dockerfile)} not found in directory {quoted(self.request.source)}."
-            raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
-        return Run(self, plan, source, await self._credentials(plan.image))
+            raise missing_dockerfile(dockerfile, self.request.source)
+        secrets = {name: await _secret(name, place) for name, place in self.build_secrets.items()} if builds else {}
+        return Run(self, plan, source, await self._credentials(plan.image), secrets)
 
     async def _read_checkout(self) -> HostCheckout:
         return await read_host_checkout(self.folder, self.request.source, self.request.sha, self.request.ref)
@@ -110,6 +114,14 @@ class RunSettings:
             raise UsageError(error.message, hint=error.hint) from None
 
 
+async def _secret(name: str, place: SecretSource) -> SecretStr:
+    try:
+        return await place.read()
+    except SecretSourceError as error:
+        msg = f"Build secret {quoted(name)}: {error.message}"
+        raise UsageError(msg, hint=error.hint) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A prepared run.
@@ -119,12 +131,14 @@ class Run:
         plan: What the run does.
         source: The directory to build.
         credentials: For the registry, or None if only Docker's configuration may have some.
+        secrets: The build secrets by their ids.
     """
 
     settings: RunSettings
     plan: RunPlan
     source: Path
     credentials: Credentials | None
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)
 
     async def publish(self, progress: RunProgress) -> BuildReport:
         """Build and publish.
@@ -195,7 +209,8 @@ class Run:
                 choice=self.settings.engine,
                 source=self.source,
                 source_path=self.settings.request.source,
-                dockerfile=self.settings.request.dockerfile,
+                recipe=self.plan.recipe,
+                secrets=self.secrets,
                 image=self.plan.image,
                 credentials=credentials,
                 progress=progress,

@@ -10,12 +10,13 @@ from dagger import dag
 
 from pipeline.engine.failures import build_error, no_answer, upload_error
 from pipeline.registry.credentials import Credentials
-from pipeline.rules.errors import PipelineError, RegistryError, UsageError
+from pipeline.rules.build_inputs import DOCKERFILES, Recipe, default_dockerfile
+from pipeline.rules.errors import BuildError, PipelineError, RegistryError
 from pipeline.rules.image_name import DIGEST, ImageName
 from pipeline.rules.labels import FROM_DOCKERFILE, oci_labels
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.platforms import Platform, parse_platform
-from pipeline.rules.source_path import missing_source
+from pipeline.rules.platforms import parse_platform
+from pipeline.rules.source_path import missing_dockerfile, missing_source
 from pipeline.rules.text import quoted
 
 # Each has a slash inside, so that it means the same to .gitignore's rules and to .dockerignore's.
@@ -42,12 +43,14 @@ class Source:
     Attributes:
         directory: The build context.
         path: Its path in the repository.
-        dockerfile: The Dockerfile's path in it.
+        recipe: How it is built.
+        secrets: The build secrets; each has its id as name.
     """
 
     directory: dagger.Directory
     path: str
-    dockerfile: str = "Dockerfile"
+    recipe: Recipe
+    secrets: tuple[dagger.Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +98,6 @@ class DaggerBuilder:
             doing = "reading the source"
             raise no_answer(doing, error) from error
 
-    async def default_platform(self) -> Platform:
-        """Return the engine's own platform.
-
-        Raises:
-            EngineError: The engine does not answer.
-        """
-        try:
-            return parse_platform(await dag.default_platform())
-        except dagger.DaggerError as error:
-            doing = "reading its platform"
-            raise no_answer(doing, error) from error
-
     async def container(self, plan: RunPlan) -> dagger.Container:
         """Return the image with its labels; only what is needed to read the Dockerfile's labels is built.
 
@@ -150,59 +141,111 @@ class DaggerBuilder:
         return digest
 
     async def _labelled(self, plan: RunPlan) -> dagger.Container:
-        built = await _from_dockerfile(self.source, plan.platform, plan.image.name)
+        built = await _from_dockerfile(self.source, plan.image.name)
         try:
             from_dockerfile = {key: await built.label(key) or "" for key in FROM_DOCKERFILE}
         except dagger.DaggerError as error:
             raise self._build_error(error, plan) from error
         labels = oci_labels(
             image=plan.image,
-            plan=plan.tags,
             commit=plan.commit,
+            inputs=plan.inputs,
             repository=plan.repository,
             origin=plan.origin,
             from_dockerfile=from_dockerfile,
+            given=dict(self.source.recipe.labels),
         )
         for name, value in labels.items():
             built = built.with_label(name, value)
+        for name, value in self.source.recipe.annotations:
+            built = built.with_annotation(name, value)
         return built
 
     def _build_error(self, error: dagger.DaggerError, plan: RunPlan) -> PipelineError:
         return _build_error(error, self.source, plan.image.name)
 
 
-async def check_build(source: Source, platform: Platform | None, name: str) -> None:
+async def check_build(source: Source, name: str) -> None:
     """Build an image and discard it; no ref, commit or registry is needed.
 
     Args:
         source: What it is built from.
-        platform: What it is built for; the engine's own platform if None.
         name: The image's name in error messages.
 
     Raises:
         UsageError: The Dockerfile does not exist.
         BuildError: The image could not be built.
     """
-    container = await _from_dockerfile(source, platform, name)
+    container = await _from_dockerfile(source, name)
     try:
         await container.sync()
     except dagger.DaggerError as error:
         raise _build_error(error, source, name) from error
 
 
-async def _from_dockerfile(source: Source, platform: Platform | None, name: str) -> dagger.Container:
+async def find_dockerfile(directory: dagger.Directory, path: str) -> str:
+    """Return the name of a directory's Dockerfile if none is given.
+
+    Args:
+        directory: The source.
+        path: Its path in the repository.
+
+    Raises:
+        UsageError: The directory does not exist.
+        EngineError: The engine does not answer.
+    """
     try:
-        found = await source.directory.exists(source.dockerfile)
+        return default_dockerfile([name for name in DOCKERFILES if await directory.exists(name)])
+    except dagger.DaggerError as error:
+        if _NO_DIRECTORY.search(str(error)):
+            raise missing_source(path) from error
+        doing = "reading the source"
+        raise no_answer(doing, error) from error
+
+
+async def _from_dockerfile(source: Source, name: str) -> dagger.Container:
+    recipe = source.recipe
+    try:
+        found = await source.directory.exists(recipe.dockerfile)
     except dagger.DaggerError as error:
         if _NO_DIRECTORY.search(str(error)):
             raise missing_source(source.path) from error
         raise _build_error(error, source, name) from error
     if not found:
-        msg = f"Dockerfile {quoted(source.dockerfile)} not found in directory {quoted(source.path)}."
-        raise UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")
-    requested = None if platform is None else dagger.Platform(str(platform))
-    return source.directory.docker_build(dockerfile=source.dockerfile, platform=requested)
+        raise missing_dockerfile(recipe.dockerfile, source.path)
+    built = source.directory.docker_build(
+        dockerfile=recipe.dockerfile,
+        platform=dagger.Platform(str(recipe.platform)),
+        build_args=[dagger.BuildArg(name, value) for name, value in recipe.build_args],
+        target=recipe.target,
+        secrets=list(source.secrets),
+    )
+    try:
+        check_platform(await built.platform(), recipe, name)
+    except dagger.DaggerError as error:
+        raise _build_error(error, source, name) from error
+    return built
+
+
+def check_platform(built: str, recipe: Recipe, name: str) -> None:
+    """Check that an image is for the platform that it was built for.
+
+    A Dagger engine gives an image `FROM scratch` its own platform instead, and one of a base image for another platform
+    that of the base image, and says nothing.
+
+    Args:
+        built: The platform of the image.
+        recipe: How it was built.
+        name: The image's name in error messages.
+
+    Raises:
+        BuildError: It is for another platform.
+    """
+    if not parse_platform(built).matches(recipe.platform):
+        msg = f"{name} from {recipe.dockerfile} was built for {built}, not for {recipe.platform}."
+        hint = "Build it on an engine for that platform, or start its last stage from a base image for that platform."
+        raise BuildError(msg, hint=hint)
 
 
 def _build_error(error: dagger.DaggerError, source: Source, name: str) -> PipelineError:
-    return build_error(error, f"{name} from {source.dockerfile}")
+    return build_error(error, f"{name} from {source.recipe.dockerfile}")

@@ -15,6 +15,7 @@ from dulwich.config import ConfigFile
 
 from pipeline.concurrency import each
 from pipeline.engine.git_objects import CommittedSource, is_committed, overlooked_paths, read_commit
+from pipeline.rules.build_inputs import DOCKERFILES
 from pipeline.rules.checkout import Checkout
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import TAGS, CommitSha, parse_commit, parse_version
@@ -63,7 +64,10 @@ async def read_checkout(files: RepositoryFiles, source: str, requested: str | No
         raise CheckoutError(msg, hint="Run this in a git repository with at least one commit.") from error
     committed = await _read_commit(head, sha, source)
     try:
-        dirty = await _dirty_paths(files, source, committed)
+        working_tree = files.directory("/", include=_with_git_rules(source))
+        dirty = await _dirty_paths(working_tree, source, committed)
+        has_source = source == TOP or await working_tree.exists(source)
+        dockerfiles = await _dockerfiles(working_tree, source)
     except dagger.QueryError as error:
         msg = f"Git could not compare the working tree with its commit: {cause(error)}."
         raise CheckoutError(msg) from error
@@ -74,15 +78,22 @@ async def read_checkout(files: RepositoryFiles, source: str, requested: str | No
         origin=origin,
         tagged=tagged,
         dirty=dirty,
+        has_source=has_source,
+        dockerfiles=dockerfiles,
     )
 
 
-async def _dirty_paths(files: RepositoryFiles, source: str, committed: CommittedSource) -> tuple[str, ...]:
+async def _dockerfiles(top: dagger.Directory, source: str) -> tuple[str, ...]:
+    """Return the usual names of a Dockerfile that the source has."""
+    prefix = "" if source == TOP else f"{_escaped(source)}/"
+    return tuple([name for name in DOCKERFILES if await top.glob(f"{prefix}{name}")])
+
+
+async def _dirty_paths(top: dagger.Directory, source: str, committed: CommittedSource) -> tuple[str, ...]:
     """Return the paths in the source that differ from HEAD.
 
     Only the source and git's own files are read, so that git reports everything else as removed.
     """
-    top = files.directory("/", include=_with_git_rules(source))
     changes = top.as_git().uncommitted()
     found: set[str] = set()
     if not await changes.is_empty():

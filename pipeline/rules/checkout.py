@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pipeline.rules.build_inputs import DOCKERFILES
 from pipeline.rules.errors import RefError
 from pipeline.rules.refs import CommitSha, parse_commit, parse_version, short_sha
 
@@ -53,6 +54,8 @@ class Checkout:
         tagged: The commit that the requested tag points to, if git has that tag.
         dirty: The paths in the source, from the repository's top, that differ from the commit; ignored files do not
             count.
+        has_source: Whether the source directory exists in the working tree.
+        dockerfiles: The usual names of a Dockerfile that the source has.
     """
 
     head: Commit
@@ -62,6 +65,8 @@ class Checkout:
     named: Commit | None = None
     tagged: CommitSha | None = None
     dirty: tuple[str, ...] = ()
+    has_source: bool = True
+    dockerfiles: tuple[str, ...] = DOCKERFILES
 
 
 def effective_ref(checkout: Checkout | None, ref: str | None) -> str:

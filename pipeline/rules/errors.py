@@ -108,7 +108,7 @@ class GuardError(PipelineError):
 
 
 class CollisionError(GuardError):
-    """The `sha-` tag of a commit points to an image of another commit or platform."""
+    """The `sha-` tag of a commit points to an image of another commit, or from other build inputs."""
 
 
 class DirtyTreeError(GuardError):

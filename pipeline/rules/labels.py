@@ -1,6 +1,7 @@
 """The OCI labels of an image (image-spec, "Pre-Defined Annotation Keys").
 
-Pure. A Dockerfile's own LABEL lines take precedence for what never changes (title, description, licenses); labels that
+Pure. They depend on the commit and the build inputs alone, so that a branch and a release of a commit make one image.
+A Dockerfile's own LABEL lines take precedence for what never changes (title, description, licenses); labels that
 identify the commit are always the pipeline's.
 """
 
@@ -9,21 +10,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC
+from types import MappingProxyType
 
+from pipeline.rules.build_inputs import INPUTS, KEY, BuildInputs
 from pipeline.rules.checkout import Commit
+from pipeline.rules.errors import UsageError
 from pipeline.rules.github_origin import GitHubRepository
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.tagging import TagPlan
+from pipeline.rules.text import quoted
 
 PREFIX = "org.opencontainers.image."
 REVISION = f"{PREFIX}revision"
 CREATED = f"{PREFIX}created"
 SOURCE = f"{PREFIX}source"
 URL = f"{PREFIX}url"
-VERSION = f"{PREFIX}version"
 TITLE = f"{PREFIX}title"
 DESCRIPTION = f"{PREFIX}description"
 
+_OWN = {REVISION, CREATED, SOURCE, URL, INPUTS, KEY}
+_NONE: Mapping[str, str] = MappingProxyType({})
 _WEB_URL = re.compile(
     r"(?P<scheme>https?://)(?:[^/?#]*@)?(?P<host>[^/?#@:]+(?::[0-9]+)?)(?P<path>/[^?#@]*)?(?:[?#].*)?"
 )
@@ -35,21 +40,23 @@ FROM_DOCKERFILE = (TITLE, DESCRIPTION)
 def oci_labels(
     *,
     image: ImageName,
-    plan: TagPlan,
     commit: Commit,
+    inputs: BuildInputs,
     repository: GitHubRepository | None,
     origin: str | None,
     from_dockerfile: Mapping[str, str],
+    given: Mapping[str, str] = _NONE,
 ) -> dict[str, str]:
     """Return the labels that the pipeline sets.
 
     Args:
         image: The image that is published.
-        plan: Its tags.
         commit: The commit it is built from.
+        inputs: All else that it is built from.
         repository: The repository on GitHub; GHCR links the package to it by the `source` label.
         origin: The origin's URL, used if it is not on GitHub.
         from_dockerfile: The labels that the Dockerfile set.
+        given: The labels that the caller gave.
 
     Returns:
         Label names and values, sorted by name so that equal inputs make equal images. Labels whose values are not
@@ -58,18 +65,31 @@ def oci_labels(
     source = repository.url if repository is not None else _public_url(origin)
     labels = {
         REVISION: commit.sha,
-        VERSION: str(plan.version) if plan.version is not None else plan.primary.name,
         CREATED: None if commit.time is None else commit.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         SOURCE: source,
         URL: repository.commit_url(commit.sha) if repository is not None else source,
         TITLE: image.name,
         DESCRIPTION: f"The image of {image.name}.",
+        **inputs.labels(),
     }
-    return {
+    known = {
         key: value
-        for key, value in sorted(labels.items())
+        for key, value in labels.items()
         if value is not None and not (key in FROM_DOCKERFILE and from_dockerfile.get(key))
     }
+    return dict(sorted({**known, **given}.items()))
+
+
+def check_given(labels: Mapping[str, str]) -> None:
+    """Check that a caller's labels are not those by which the pipeline recognizes an image.
+
+    Raises:
+        UsageError: One of them is.
+    """
+    for name in labels:
+        if name in _OWN:
+            msg = f"The label {quoted(name)} is set by the pipeline."
+            raise UsageError(msg, hint="Give --label another name.")
 
 
 def _public_url(origin: str | None) -> str | None:

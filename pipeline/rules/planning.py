@@ -5,16 +5,19 @@ Pure: nothing is read or written here, so `plan` needs no credentials and no net
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from pipeline.rules.build_inputs import BuildInputs, Recipe, default_dockerfile
 from pipeline.rules.checkout import Checkout, Commit, effective_commit, effective_ref
-from pipeline.rules.errors import DirtyTreeError, ImageNameError, SourceMismatchError
+from pipeline.rules.errors import DirtyTreeError, ImageNameError, PipelineError, SourceMismatchError, UsageError
 from pipeline.rules.github_origin import GitHubRepository, github_repository
 from pipeline.rules.image_name import ImageName, image_name
-from pipeline.rules.platforms import Platform
+from pipeline.rules.labels import check_given
 from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
 from pipeline.rules.shared_options import RunRequest
+from pipeline.rules.source_path import missing_dockerfile, missing_source
 from pipeline.rules.tagging import TagPlan, plan_dirty, plan_tags
 from pipeline.rules.text import listed
 
@@ -29,11 +32,13 @@ class RunPlan:
         image: Where the image goes.
         tags: The tags, in the order of writing.
         commit: The commit that the image is built from.
-        platform: The requested platform; None for the engine's own.
+        recipe: How it is built.
+        inputs: What the image is built from.
         repository: The origin, if it is on GitHub.
         origin: The origin's URL.
         checked_out: The commit at HEAD, if git reports that it is not the run's.
         dirty: The paths that differ from the commit.
+        problem: Why there is nothing to build, if that is known.
         allow_dirty: Whether a dirty tree may be published.
         owner_known: False if neither the caller nor the origin specifies the image's owner.
         notices: What the user should know before the run starts.
@@ -42,11 +47,13 @@ class RunPlan:
     image: ImageName
     tags: TagPlan
     commit: Commit
-    platform: Platform | None = None
+    recipe: Recipe
+    inputs: BuildInputs
     repository: GitHubRepository | None = None
     origin: str | None = field(default=None, repr=False)  # may hold a password
     checked_out: Commit | None = None
     dirty: tuple[str, ...] = ()
+    problem: UsageError | None = None
     allow_dirty: bool = False
     owner_known: bool = True
     notices: tuple[str, ...] = ()
@@ -75,22 +82,32 @@ class RunPlan:
             version=None if self.tags.version is None else str(self.tags.version),
             latest=self.tags.latest.value,
             dirty=self.dirty,
+            refusals=tuple(error.message for error in self.refusals()),
+            latest_condition=self.tags.latest_condition,
         )
+
+    def refusals(self) -> Iterator[PipelineError]:
+        """Return why publishing would be refused, whatever the registry has."""
+        if not self.owner_known and not self.image.is_loopback:
+            msg = f"The owner of {self.image.name} on {self.image.registry} is not known."
+            yield ImageNameError(msg, hint="Give --owner, or set the remote `origin` to the repository on GitHub.")
+        if self.problem is not None:
+            yield self.problem
+        if self.dirty and not self.allow_dirty:
+            msg = f"The working tree differs from commit {self.commit.short_sha}: {listed(self.dirty)}."
+            hint = "Commit or stash the changes, or give --allow-dirty to publish under a sha-…-dirty-… tag alone."
+            yield DirtyTreeError(msg, hint=hint)
 
     def check_publishable(self) -> None:
         """Check that the image may be published.
 
         Raises:
-            ImageNameError: The image's owner is unknown, and the registry is not a local one.
+            ImageNameError: The image's owner is not known, and the registry is not a local one.
+            UsageError: The source directory or its Dockerfile does not exist.
             DirtyTreeError: The working tree differs from the commit, and the request does not allow that.
         """
-        if not self.owner_known and not self.image.is_loopback:
-            msg = f"The owner of {self.image.name} on {self.image.registry} is unknown."
-            raise ImageNameError(msg, hint="Give --owner, or set the remote `origin` to the repository on GitHub.")
-        if self.dirty and not self.allow_dirty:
-            msg = f"The working tree differs from commit {self.commit.short_sha}: {listed(self.dirty)}."
-            hint = "Commit or stash the changes, or give --allow-dirty to publish under a sha-…-dirty-… tag alone."
-            raise DirtyTreeError(msg, hint=hint)
+        for error in self.refusals():
+            raise error
 
     def check_buildable(self) -> None:
         """Check that what is checked out may be built as the image of the run's commit.
@@ -109,7 +126,8 @@ class RunPlan:
         Args:
             content: A digest of the source as it is.
         """
-        return replace(self, tags=plan_dirty(self.tags.ref, self.commit.sha, content))
+        inputs = self.inputs.model_copy(update={"tree": f"dirty {content}"})
+        return replace(self, tags=plan_dirty(self.tags.ref, self.commit.sha, content), inputs=inputs)
 
 
 def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
@@ -122,6 +140,7 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     Raises:
         RefError: The ref or the commit is unknown or cannot be published.
         ImageNameError: The registry, owner or name is not valid.
+        UsageError: A label is one of the pipeline's own.
         SourceMismatchError: The ref is a tag that points to a different commit.
     """
     origin = None if checkout is None else checkout.origin
@@ -130,6 +149,7 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     image = image_name(request.registry, owner or _DEFAULT_OWNER, request.name)
     ref = effective_ref(checkout, request.ref)
     commit = effective_commit(checkout, request.sha)
+    recipe = recipe_of(request, default_dockerfile(() if checkout is None else checkout.dockerfiles))
     notices: list[str] = []
     if owner is None:
         notices.append(f"No --owner given, and origin is not on GitHub: using {_DEFAULT_OWNER!r}.")
@@ -144,12 +164,45 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
         image=image,
         tags=plan_tags(ref, commit.sha, request.latest),
         commit=commit,
-        platform=request.platform,
+        recipe=recipe,
+        inputs=recipe.inputs(commit.source_tree),
         repository=repository,
         origin=origin,
         checked_out=checked_out,
         dirty=() if checkout is None else checkout.dirty,
+        problem=None if checkout is None else _problem(request, checkout),
         allow_dirty=request.allow_dirty,
         owner_known=owner is not None,
         notices=tuple(notices),
+    )
+
+
+def _problem(request: RunRequest, checkout: Checkout) -> UsageError | None:
+    """Return why there is nothing to build; a Dockerfile that the caller gave is looked for by the build alone."""
+    if not checkout.has_source:
+        return missing_source(request.source)
+    if request.dockerfile is None and not checkout.dockerfiles:
+        return missing_dockerfile(default_dockerfile(()), request.source)
+    return None
+
+
+def recipe_of(request: RunRequest, dockerfile: str) -> Recipe:
+    """Return how a request's image is built.
+
+    Args:
+        request: What the caller requests.
+        dockerfile: The Dockerfile's path in the source, if the caller gave none.
+
+    Raises:
+        UsageError: A label is one of the pipeline's own.
+    """
+    check_given(dict(request.label))
+    return Recipe(
+        dockerfile=request.dockerfile or dockerfile,
+        platform=request.platform,
+        target=request.target or "",
+        build_args=request.build_arg,
+        secrets=tuple(name for name, _ in request.build_secret),
+        labels=request.label,
+        annotations=request.annotation,
     )

@@ -96,4 +96,6 @@ class PlanReport(BaseModel):
     ref: str
     version: str | None
     latest: str = Field(description="The policy for latest: auto, always or never; auto is decided on publishing.")
-    dirty: tuple[str, ...] = Field(description="Paths that differ from the commit; publishing refuses them.")
+    dirty: tuple[str, ...] = Field(description="Paths in the source that differ from the commit.")
+    refusals: tuple[str, ...] = Field(description="Why publishing would be refused; empty if nothing is known of that.")
+    latest_condition: str | None = Field(description="When latest is written, if the registry decides that.")

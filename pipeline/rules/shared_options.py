@@ -8,15 +8,23 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, get_type_hints
 
+from pipeline.rules.named_values import (
+    NamedValues,
+    parse_annotations,
+    parse_build_args,
+    parse_build_secrets,
+    parse_labels,
+)
 from pipeline.rules.platforms import Platform, parse_platform
 from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
 
 DEFAULT_REGISTRY = "ghcr.io"
+DEFAULT_PLATFORM = Platform("linux", "amd64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +36,14 @@ class Option:
         fallback: The description of the default, unless that is a fixed value.
         metavar: How the help refers to its value; derived from its type if empty.
         parse: Reads the value, if its type is not one that a command line has; raises `UsageError`.
+        parse_all: Reads all values of an option that can be repeated; raises `UsageError`.
     """
 
     help: str
     fallback: str = ""
     metavar: str = ""
     parse: Callable[[str], Any] | None = None
+    parse_all: Callable[[Sequence[str]], Any] | None = None
 
     def __str__(self) -> str:
         return f"{self.help}; defaults to {self.fallback}" if self.fallback else self.help
@@ -49,16 +59,29 @@ class BuildOptions:
         str,
         Option("Directory to build: its path from the repository's top", metavar="DIR", parse=parse_source),
     ] = "backend"
-    dockerfile: Annotated[str, Option("Path of the Dockerfile inside the source")] = "Dockerfile"
-    platform: Annotated[
-        Platform | None,
-        Option(
-            "Platform to build for, such as linux/amd64",
-            fallback="the engine's own",
-            metavar="OS/ARCH",
-            parse=parse_platform,
-        ),
+    dockerfile: Annotated[
+        str | None,
+        Option("Path of the Dockerfile inside the source", fallback="Dockerfile, or Containerfile if there is none"),
     ] = None
+    target: Annotated[str | None, Option("Stage of the Dockerfile to build", fallback="the last one")] = None
+    build_arg: Annotated[
+        NamedValues, Option("Build argument, repeatable", metavar="NAME=VALUE", parse_all=parse_build_args)
+    ] = ()
+    build_secret: Annotated[
+        NamedValues,
+        Option("Secret for RUN --mount=type=secret, repeatable", metavar="ID=PLACE", parse_all=parse_build_secrets),
+    ] = ()
+    label: Annotated[
+        NamedValues, Option("Additional label of the image, repeatable", metavar="NAME=VALUE", parse_all=parse_labels)
+    ] = ()
+    annotation: Annotated[
+        NamedValues,
+        Option("Annotation of the image's manifest, repeatable", metavar="NAME=VALUE", parse_all=parse_annotations),
+    ] = ()
+    platform: Annotated[
+        Platform,
+        Option("Platform to build for, whatever machine builds it", metavar="OS/ARCH", parse=parse_platform),
+    ] = DEFAULT_PLATFORM
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,3 +42,9 @@ def missing_source(source: str) -> UsageError:
     """Return the error for a source directory that does not exist."""
     msg = f"Directory {quoted(source)} not found in the repository."
     return UsageError(msg, hint="Check --source, which is a path from the repository's top.")
+
+
+def missing_dockerfile(dockerfile: str, source: str) -> UsageError:
+    """Return the error for a Dockerfile that does not exist."""
+    msg = f"Dockerfile {quoted(dockerfile)} not found in directory {quoted(source)}."
+    return UsageError(msg, hint="Check --source and --dockerfile, which is a path inside the source.")

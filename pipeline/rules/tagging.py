@@ -92,6 +92,13 @@ class TagPlan:
         return self.tags[0]
 
     @property
+    def latest_condition(self) -> str | None:
+        """When the plan's `latest` is written, if only the registry can tell; None if there is no condition."""
+        if self.latest is not LatestPolicy.AUTO or all(tag.kind is not TagKind.LATEST for tag in self.tags):
+            return None
+        return f"{LATEST} moves only if no release higher than {self.version} is published"
+
+    @property
     def further(self) -> tuple[PlannedTag, ...]:
         """Every tag but the primary one."""
         return self.tags[1:]

@@ -174,6 +174,25 @@ def test_two_commits_whose_first_seven_digits_are_alike(
     assert Image(registry).digest("master") == first.stdout.strip()
 
 
+def test_another_source_of_the_same_commit(small_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
+    small.write("cf/Containerfile", "FROM scratch\nLABEL part=cf\n")
+    small.write("services/api/Dockerfile", "FROM scratch\nLABEL part=api\n")
+    small.commit("Add two images")
+    flags = ("--source", "cf", "--dockerfile", "Containerfile")
+    first = push(small_lr_ci, small.folder, registry, *flags).succeeded()
+    before = registry.requests()
+
+    error = refused(push(small_lr_ci, small.folder, registry, "--source", "services/api"), 6)
+
+    trees = [small.git("rev-parse", f"HEAD:{source}")[:12] for source in ("services/api", "cf")]
+    assert f"sha-{small.short} is the image of this commit from other build inputs; requested: " in error
+    assert f"source tree {trees[0]} instead of {trees[1]}; Dockerfile 'Dockerfile' instead of 'Containerfile'." in error
+    assert "--name" in error
+    assert writes(registry.requests()[len(before) :]) == []
+    assert push(small_lr_ci, small.folder, registry, *flags).stdout == first.stdout
+    push(small_lr_ci, small.folder, registry, "--source", "services/api", "--name", "api").succeeded()
+
+
 def test_a_commit_that_is_not_checked_out(small_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
     older = small.head
     small.append("backend/Dockerfile", "RUN touch /changed\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from itertools import pairwise
+from pathlib import Path
 
 from pipeline.rules.report import TagOutcome
 from tests.acceptance.command import Command, ended
@@ -46,7 +48,6 @@ def test_the_image_says_what_it_is_and_where_it_comes_from(publication: Publicat
         "source": repository,
         "url": f"{repository}/commit/{head}",
         "revision": head,
-        "version": f"sha-{head[:7]}",
         "created": COMMIT_TIME,
     }
     assert publication.image.config("master")["created"] == COMMIT_TIME
@@ -143,3 +144,39 @@ def test_two_runs_at_once_of_two_commits_publish_both(
     assert image.tags() == {"master", f"sha-{small.short}", "feature-notes", f"sha-{other.short}"}
     assert [image.digest("master"), image.digest("feature-notes")] == digests
     assert image.labels(f"sha-{other.short}")["org.opencontainers.image.revision"] == other.head
+
+
+def test_build_options_reach_the_image(
+    small_lr_ci: Command, base: str, tmp_path: Path, registry: RunningRegistry
+) -> None:
+    workspace = Workspace.create(tmp_path / "repository")
+    secret = 'RUN --mount=type=secret,id=word test "$(cat /run/secrets/word)" = hunter2'
+    stages = [f"FROM {base} AS wanted", "ARG GREETING", secret, "ENV GREETING=$GREETING", "FROM wanted", "RUN exit 1"]
+    workspace.write("services/api/Containerfile", "\n".join(stages))
+    workspace.commit("Add a service")
+    lr_ci = small_lr_ci.with_variables(WORD="hunter2")
+    options = [
+        "--source",
+        "services/api",
+        "--target",
+        "wanted",
+        "--build-secret",
+        "word=env:WORD",
+        "--label",
+        "team=links",
+    ]
+    push = ["build-and-push", "--registry", registry.host, *options, "--annotation", "note=short"]
+
+    lr_ci.run(workspace.folder, *push, "--build-arg", "GREETING=hello, world").succeeded()
+
+    image = Image(registry)
+    assert "GREETING=hello, world" in image.config("master")["config"]["Env"]
+    assert image.labels("master")["team"] == "links"
+    assert json.loads(image.content("master"))["annotations"] == {"note": "short"}
+    other = lr_ci.run(workspace.folder, *push, "--build-arg", "GREETING=bye")
+    assert other.exit_code == 6
+    assert "build argument 'GREETING' with another value" in other.error
+    assert "hello" not in other.error
+    missing = small_lr_ci.run(workspace.folder, *push)
+    assert missing.exit_code == 2
+    assert "Build secret 'word': The environment variable WORD is not set." in missing.error

@@ -15,7 +15,6 @@ import httpx
 from pipeline.rules.errors import BuildError, TransientError
 from pipeline.rules.labels import oci_labels
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.platforms import Platform
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -104,7 +103,6 @@ class Builder:
         during_build: Runs while the image is built.
         fails: Whether it cannot be built.
         upload_fails: How many uploads fail by what may pass by itself.
-        platform: What it builds for by default.
         calls: What was asked of it.
     """
 
@@ -115,7 +113,6 @@ class Builder:
     during_build: Callable[[], Awaitable[None]] | None = None
     fails: bool = False
     upload_fails: int = 0
-    platform: Platform = field(default=Platform("linux", "amd64"))
     calls: list[str] = field(default_factory=list)
 
     @property
@@ -123,20 +120,18 @@ class Builder:
         plan = self.plan
         labels = oci_labels(
             image=plan.image,
-            plan=plan.tags,
             commit=plan.commit,
+            inputs=plan.inputs,
             repository=plan.repository,
             origin=plan.origin,
             from_dockerfile={},
+            given=dict(plan.recipe.labels),
         )
         return Image(labels, self.files)
 
     async def content(self) -> str:
         self.calls.append("content")
         return digest_of(b"".join(self.files))
-
-    async def default_platform(self) -> Platform:
-        return self.platform
 
     async def build(self, plan: RunPlan) -> None:
         self.calls.append("build")

@@ -10,7 +10,7 @@ from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platform
 from pipeline.rules.refs import CommitSha
 from pipeline.rules.report import BuildReport, CommitReport, StepReport, TagOutcome, TagReport
-from pipeline.rules.shared_options import RunRequest
+from pipeline.rules.shared_options import DEFAULT_PLATFORM, RunRequest
 from pipeline.rules.tagging import LatestPolicy, TagKind
 
 SHA = CommitSha("9c68c4a0b1d2e3f405162738495a6b7c8d9e0f1a")
@@ -26,7 +26,8 @@ OTHER_DIGEST = "sha256:" + "cd" * 32
 
 
 def commit(sha: str = SHA) -> Commit:
-    return Commit(sha=CommitSha(sha), message="Save links\n\nAnd find them again.\n", time=TIME)
+    message = "Save links\n\nAnd find them again.\n"
+    return Commit(sha=CommitSha(sha), message=message, time=TIME, source_tree="e" * 40)
 
 
 def checkout(
@@ -46,7 +47,7 @@ def run_plan(
     *,
     sha: str = SHA,
     latest: LatestPolicy = LatestPolicy.AUTO,
-    platform: Platform | None = None,
+    platform: Platform = DEFAULT_PLATFORM,
     dirty: tuple[str, ...] = (),
     allow_dirty: bool = False,
 ) -> RunPlan:

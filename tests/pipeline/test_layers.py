@@ -20,9 +20,9 @@ LAYERS = (
     ("progress", "rules.planning", "rules.job_summary"),
     ("rules.labels", "rules.shared_options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
-    ("registry.manifests",),
+    ("registry.manifests", "rules.build_inputs"),
     ("rules.runtime_checks",),
-    ("rules.image_name", "rules.platforms", "rules.refs", "rules.source_path"),
+    ("rules.image_name", "rules.named_values", "rules.platforms", "rules.refs", "rules.source_path"),
     ("rules.errors", "rules.text", "rules.github_origin", "rules.http_statuses", "rules.media_types", "concurrency"),
     ("rules.exit_codes",),
 )

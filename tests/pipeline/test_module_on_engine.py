@@ -17,7 +17,8 @@ from ci.local.base_image_mirrors import prepare_base_images
 from ci.local.dagger_session import open_session
 from ci.local.engine_choice import EngineKind
 from pipeline.module import BackendPipeline
-from pipeline.rules.labels import REVISION, SOURCE, TITLE, VERSION
+from pipeline.rules.build_inputs import INPUTS
+from pipeline.rules.labels import REVISION, SOURCE, TITLE
 from pipeline.rules.report import BuildReport, PlanReport
 from tests.acceptance.command import ROOT
 from tests.acceptance.conftest import lr_ci
@@ -94,7 +95,9 @@ async def test_build_gives_the_labelled_container(checkout: Workspace) -> None:
 
     assert await container.label(TITLE) == "LinkRadar Backend"
     assert await container.label(REVISION) == checkout.head
-    assert await container.label(VERSION) == f"sha-{checkout.short}"
+    recorded = json.loads(await container.label(INPUTS) or "")
+    assert recorded["tree"] == checkout.git("rev-parse", "HEAD:backend")
+    assert recorded["platforms"] == ["linux/amd64"]
     assert await container.label(SOURCE) == "https://github.com/LinkRadar/linkradar"
     assert (await container.with_exec(["bin/rails", "--version"]).stdout()).startswith("Rails 6.1.")
 
@@ -289,3 +292,52 @@ async def test_a_directory_outside_of_git_is_an_error_of_ours(tmp_path: Path) ->
 
     with pytest.raises(FunctionError, match=r"^Git could not read what is checked out: .*not a git repository"):
         await module(ws=HostFiles(dag, tmp_path / "plain")).plan()
+
+
+async def test_build_options_reach_the_image(checkout: Workspace) -> None:
+    lines = [
+        "FROM debian:bookworm-slim AS wanted",
+        "ARG GREETING",
+        'RUN --mount=type=secret,id=word test "$(cat /run/secrets/word)" = hunter2 && echo "$GREETING" > /greeting',
+        "FROM wanted",
+        "RUN exit 1",
+    ]
+    checkout.write("api/Containerfile", "\n".join(lines))
+    checkout.commit("Add a service")
+    options = {
+        "source": "api",
+        "target": "wanted",
+        "build_arg": ["GREETING=hello, world"],
+        "build_secret": [dag.set_secret("unnamed", "hunter2")],
+        "build_secret_id": ["word"],
+        "label": ["team=links"],
+        "annotation": ["note=short"],
+    }
+
+    container = await module(**options).build()
+
+    assert await container.file("/greeting").contents() == "hello, world\n"
+    assert await container.label("team") == "links"
+    recorded = json.loads(await container.label(INPUTS) or "")
+    assert (recorded["dockerfile"], recorded["target"], recorded["secrets"]) == ("Containerfile", "wanted", ["word"])
+    assert [name for name, _ in recorded["build_args"]] == ["GREETING"]
+    assert "hello" not in json.dumps(recorded)
+    await module(**options).image_builds()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"build_arg": ["GREETING"]}, "Invalid build argument 'GREETING': expected NAME=VALUE"),
+        ({"build_secret_id": ["a"]}, "0 build secrets require as many different ids, got 1: 'a'"),
+        (
+            {"label": ["org.opencontainers.image.revision=x"]},
+            "image.revision' is set by the pipeline",
+        ),
+    ],
+)
+async def test_invalid_build_options_are_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(FunctionError, match=says):
+        await module(**options).image_builds()
+    with pytest.raises(FunctionError, match=says):
+        await module(**options).plan()

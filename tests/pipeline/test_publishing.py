@@ -13,6 +13,7 @@ from pipeline.publishing import Published, publish
 from pipeline.registry.client import Registry, open_registry
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.manifests import Manifest
+from pipeline.rules.build_inputs import INPUTS
 from pipeline.rules.checkout import Commit
 from pipeline.rules.errors import (
     AuthError,
@@ -295,13 +296,31 @@ class TestGuards:
             await bench.publish(plan)
         assert "v1.2.3" not in bench.digests()
 
-    async def test_without_a_platform_asked_for_the_report_says_what_the_image_is_for(self, bench: Bench) -> None:
-        await bench.publish(bench.plan())
-        builder = bench.builder(bench.plan(RELEASE))
-        builder.platform = Platform("linux", "arm64")
-        promoted = await bench.publish(builder.plan, builder)
-        assert not promoted.built
-        assert promoted.platform == "linux/amd64"
+    async def test_an_image_from_other_inputs_is_not_promoted(self, bench: Bench) -> None:
+        first = await bench.publish(bench.plan())
+        plan = bench.plan(RELEASE)
+        inputs = plan.inputs.model_copy(update={"tree": "f" * 40, "dockerfile": "Containerfile"})
+        builder = bench.builder(replace(plan, inputs=inputs))
+        with pytest.raises(
+            CollisionError, match=r"source tree f{12} instead of e{12}; Dockerfile 'Containerfile' instead"
+        ):
+            await bench.publish(builder.plan, builder)
+        assert builder.calls == []
+        assert bench.digests() == {"sha-9c68c4a": first.digest, "master": first.digest}
+
+    async def test_an_image_that_does_not_record_its_inputs_is_promoted_with_a_notice(self, bench: Bench) -> None:
+        by_hand = bench.push(Image({REVISION: SHA}), "sha-9c68c4a")
+        heard = Heard()
+        plan = bench.plan()
+        async with open_registry(plan.image, None) as registry:
+            published = await publish(plan, registry, bench.builder(plan), Steps(heard))
+        assert published.digest == by_hand
+        assert any("does not record what it was built from" in line for line in heard.lines)
+
+    async def test_an_image_whose_record_is_of_another_version_is_refused(self, bench: Bench) -> None:
+        bench.push(Image({REVISION: SHA, INPUTS: '{"new": 1}'}), "sha-9c68c4a")
+        with pytest.raises(CollisionError, match="cannot be read"):
+            await bench.publish(bench.plan())
 
     async def test_what_is_not_checked_out_is_not_built_but_promoted(self, bench: Bench) -> None:
         elsewhere = Commit(sha=OTHER_SHA)

@@ -16,8 +16,9 @@ from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import Run, RunSettings
 from ci.system.secret_source import SecretKind, SecretSource
 from pipeline.rules.errors import UsageError
+from pipeline.rules.named_values import parse_build_secrets
 from pipeline.rules.platforms import Platform
-from pipeline.rules.shared_options import SHARED, VerifyOptions, options_of
+from pipeline.rules.shared_options import SHARED, RunRequest, VerifyOptions, options_of
 from tests.ci.cli.command import InProcess
 from tests.pipeline.interface import registered
 
@@ -115,6 +116,56 @@ def test_settings_hold_where_a_token_is_and_not_what_it_is() -> None:
     assert (found.request.source, found.engine, found.folder) == ("api", EngineChoice.AUTO, Path.cwd())
 
 
+def test_settings_hold_where_build_secrets_are_and_the_request_only_their_ids() -> None:
+    found = settings(build_secret=parse_build_secrets(["pip=env:PIP_TOKEN", "npm=file:/run/npm"]))
+    assert found.build_secrets == {
+        "pip": SecretSource(kind=SecretKind.ENV, place="PIP_TOKEN"),
+        "npm": SecretSource(kind=SecretKind.FILE, place="/run/npm"),
+    }
+    assert found.request.build_secret == (("npm", ""), ("pip", ""))
+
+
+@pytest.mark.parametrize("given", ["hunter2", "hunter2==", "pip=hunter2", "p/p=env:X"])
+def test_a_build_secret_that_is_no_place_is_refused_and_not_shown(in_process: InProcess, given: str) -> None:
+    run = in_process("build", "--build-secret", given)
+    assert run.exit_code == 2
+    assert "secret" in run.complaint[0]
+    assert "hunter2" not in run.stderr
+
+
+def test_options_that_can_be_repeated_are_read_from_the_line_or_a_variable(
+    monkeypatch: pytest.MonkeyPatch, in_process: InProcess
+) -> None:
+    seen: list[RunRequest] = []
+
+    async def prepare(self: RunSettings, *, builds: bool = True) -> Run:
+        del builds
+        seen.append(self.request)
+        msg = "enough"
+        raise UsageError(msg)
+
+    monkeypatch.setattr(RunSettings, "prepare", prepare)
+    in_process(
+        "build", "--build-arg", "B=2", "--build-arg", "A=1=1, and more", "--label", "x.y=", "--annotation", "z=w"
+    )
+    monkeypatch.setenv("LR_CI_BUILD_ARG", "A=1 B=2")
+    in_process("shell")
+    assert (seen[0].build_arg, seen[0].label, seen[0].annotation) == (
+        (("A", "1=1, and more"), ("B", "2")),
+        (("x.y", ""),),
+        (("z", "w"),),
+    )
+    assert (seen[1].build_arg, seen[1].label) == ((("A", "1"), ("B", "2")), ())
+
+
+@pytest.mark.parametrize("option", ["--build-arg", "--label", "--annotation"])
+@pytest.mark.parametrize("given", ["", "NAME", "=value", "a b=value"])
+def test_a_named_value_without_a_name_or_value_is_refused(in_process: InProcess, option: str, given: str) -> None:
+    run = in_process("build", option, given)
+    assert run.exit_code == 2
+    assert "expected NAME=VALUE" in run.complaint[0]
+
+
 def test_a_token_that_is_no_place_is_refused() -> None:
     with pytest.raises(UsageError, match="--token: Invalid secret source"):
         settings(token="ghp_0123456789")
@@ -135,7 +186,7 @@ def test_an_invalid_platform_is_refused(in_process: InProcess, platform: str) ->
 
 
 def test_a_platform_is_requested(monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> None:
-    seen: list[Platform | None] = []
+    seen: list[Platform] = []
 
     async def prepare(self: RunSettings, *, builds: bool = True) -> Run:
         del builds
@@ -146,11 +197,11 @@ def test_a_platform_is_requested(monkeypatch: pytest.MonkeyPatch, in_process: In
     monkeypatch.setattr(RunSettings, "prepare", prepare)
     in_process("build", "--platform", "linux/arm64")
     in_process("build")
-    assert seen == [Platform("linux", "arm64"), None]
+    assert seen == [Platform("linux", "arm64"), Platform("linux", "amd64")]
 
 
 # What only one of both has: the module reads the repository itself and takes a Dagger service.
-MODULE_ONLY = {"registry-service"}
+MODULE_ONLY = {"build-secret-id", "registry-service"}
 
 
 async def test_the_command_line_and_the_module_describe_an_option_alike(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from tests.ci.repositories import Repository
 
 SHA = "9c68c4a0b1d2e3f405162738495a6b7c8d9e0f1a"
 RELEASE = ("--ref", "refs/tags/v1.2.3", "--sha", SHA)
+CONDITION = "latest moves only if no release higher than v1.2.3 is published.\n"
 PUBLISHABLE = "Only refs/heads/<branch> and refs/tags/vX.Y.Z"
 
 
@@ -21,7 +22,7 @@ class TestOutsideAGitRepository:
 
     def test_json_has_the_image_and_its_tags_in_the_order_of_writing(self, tmp_path: Path) -> None:
         run = lr_ci(tmp_path, "plan", "--owner", "LinkRadar", *RELEASE, "--json")
-        assert (run.exit_code, run.stderr) == (0, "")
+        assert (run.exit_code, run.stderr) == (0, CONDITION)
         plan = json.loads(run.stdout)
         assert plan["image"] == "ghcr.io/linkradar/lr-backend"
         assert plan["primary"] == "sha-9c68c4a"
@@ -39,7 +40,10 @@ class TestOutsideAGitRepository:
         run = lr_ci(tmp_path, "plan", *RELEASE)
         assert run.exit_code == 0
         assert run.stdout.splitlines()[0] == "ghcr.io/linkradar/lr-backend:sha-9c68c4a"
-        assert run.stderr == "No --owner given, and origin is not on GitHub: using 'linkradar'.\n"
+        assert run.stderr == (
+            "Publishing would be refused: The owner of lr-backend on ghcr.io is not known.\n"
+            f"No --owner given, and origin is not on GitHub: using 'linkradar'.\n{CONDITION}"
+        )
 
     def test_the_environment_stands_in_for_options(self, tmp_path: Path) -> None:
         env = {"LR_CI_REGISTRY": "registry.example.org", "LR_CI_OWNER": "acme", "LR_CI_NAME": "links"}
@@ -58,7 +62,7 @@ class TestOutsideAGitRepository:
 
     def test_git_is_not_needed(self, tmp_path: Path) -> None:
         run = lr_ci(tmp_path, "plan", "--owner", "acme", *RELEASE, env={"PATH": str(tmp_path)})
-        assert (run.exit_code, run.stderr) == (0, "")
+        assert (run.exit_code, run.stderr) == (0, CONDITION)
 
     def test_nothing_is_written(self, tmp_path: Path) -> None:
         lr_ci(tmp_path, "plan", *RELEASE)
@@ -68,7 +72,8 @@ class TestOutsideAGitRepository:
 class TestInAGitRepository:
     def test_what_is_checked_out_is_planned(self, repository: Repository) -> None:
         repository.git("remote", "add", "origin", "git@github.com:Acme/links.git")
-        repository.write("größe")
+        repository.write("backend/größe")
+        repository.write("elsewhere")
         run = lr_ci(repository.top / "backend", "plan", "--json")
         plan = json.loads(run.stdout)
         assert plan["image"] == "ghcr.io/acme/lr-backend"
@@ -76,7 +81,40 @@ class TestInAGitRepository:
         assert plan["commit"]["message"] == "Save links"
         assert plan["commit"]["time"] == "2025-11-03T13:30:05Z"
         assert plan["commit"]["url"] == f"https://github.com/Acme/links/commit/{repository.head}"
-        assert plan["dirty"] == ["größe"]
+        assert plan["dirty"] == ["backend/größe"]
+
+    def test_what_publishing_refuses_is_said_first(self, repository: Repository) -> None:
+        repository.write("backend/note")
+        head = repository.head[:7]
+        run = lr_ci(repository.top, "plan", "--json")
+        assert json.loads(run.stdout)["refusals"] == [
+            "The owner of lr-backend on ghcr.io is not known.",
+            f"The working tree differs from commit {head}: backend/note.",
+        ]
+        assert [line.partition(": ")[0] for line in run.stderr.splitlines()[:2]] == ["Publishing would be refused"] * 2
+
+    @pytest.mark.parametrize(
+        ("flags", "refusals"),
+        [
+            (("--source", "frontend"), ["Directory 'frontend' not found in the repository."]),
+            (("--source", "docs"), ["Dockerfile 'Dockerfile' not found in directory 'docs'."]),
+            ((), []),
+        ],
+    )
+    def test_a_source_that_is_not_there_is_refused(
+        self, repository: Repository, flags: tuple[str, ...], refusals: list[str]
+    ) -> None:
+        repository.write("docs/page")
+        repository.commit()
+        run = lr_ci(repository.top, "plan", "--owner", "acme", "--json", *flags)
+        assert (run.exit_code, json.loads(run.stdout)["refusals"]) == (0, refusals)
+
+    def test_latest_has_its_condition(self, repository: Repository) -> None:
+        for policy, condition in {"auto": CONDITION.rstrip(".\n"), "always": None, "never": None}.items():
+            release = ("--ref", "refs/tags/v1.2.3", "--latest", policy)
+            run = lr_ci(repository.top, "plan", "--owner", "acme", "--json", *release)
+            assert json.loads(run.stdout)["latest_condition"] == condition
+        assert json.loads(lr_ci(repository.top, "plan", "--json").stdout)["latest_condition"] is None
 
     def test_a_detached_version_is_planned(self, repository: Repository) -> None:
         repository.git("tag", "v1.0.0-rc.1")
@@ -191,7 +229,10 @@ def test_an_answer_that_cannot_be_written_is_no_success(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 2
-    assert done.stderr == "error: The answer could not be written to standard output: No space left on device.\n"
+    assert (
+        done.stderr
+        == f"{CONDITION}error: The answer could not be written to standard output: No space left on device.\n"
+    )
 
 
 def test_an_answer_that_nobody_reads_is_no_success_and_no_bug(tmp_path: Path) -> None:
@@ -208,7 +249,7 @@ def test_an_answer_that_nobody_reads_is_no_success_and_no_bug(tmp_path: Path) ->
             check=False,
         )
     assert done.returncode == 2
-    assert done.stderr == "error: The answer could not be written to standard output: Broken pipe.\n"
+    assert done.stderr == f"{CONDITION}error: The answer could not be written to standard output: Broken pipe.\n"
 
 
 def test_debug_shows_the_traceback_on_standard_error(tmp_path: Path) -> None:

@@ -30,11 +30,8 @@ FLOWS = {
         "Container.defaultArgs",
         "Directory.entries",
     },
+    "a client of `lr-ci session` asks what the engine runs on": {"Query.defaultPlatform"},
     "a module's constructor takes the caller's repository": {"Query.currentWorkspace", "Workspace.address"},
-    "images get annotations, and are compared with the platform that was requested": {
-        "Container.withAnnotation",
-        "Container.platform",
-    },
 }
 
 # Names that the SDK changes, as they are Python's.

@@ -344,6 +344,18 @@ class TestTheMessage:
         assert (head.message, head.subject) == ("Größe\n", "Größe")
 
 
+async def test_the_source_is_a_tree_of_the_commit(repository: Repository) -> None:
+    first, tree = repository.head, repository.git("rev-parse", "HEAD:backend")
+    repository.write("backend/more")
+    repository.commit()
+    found = (await read_host_checkout(repository.top / "backend", "backend", named=first)).checkout
+    assert found.head.source_tree == repository.git("rev-parse", "HEAD:backend") != tree
+    assert found.named is not None
+    assert found.named.source_tree == tree
+    assert (await read(repository)).checkout.head.source_tree == repository.git("rev-parse", "HEAD^{tree}")
+    assert (await read_host_checkout(repository.top, "missing")).checkout.head.source_tree is None
+
+
 async def test_the_time_is_the_committers_in_utc(repository: Repository) -> None:
     assert (await read(repository)).checkout.head.time == COMMITTED
 

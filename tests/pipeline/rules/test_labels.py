@@ -5,19 +5,19 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from pipeline.rules.build_inputs import BuildInputs
 from pipeline.rules.checkout import Commit
 from pipeline.rules.github_origin import GitHubRepository
 from pipeline.rules.labels import oci_labels
-from pipeline.rules.tagging import plan_tags
-from tests.pipeline.samples import BRANCH, IMAGE, SHA, TIME, commit
+from tests.pipeline.samples import IMAGE, SHA, TIME, commit
 
+INPUTS = BuildInputs(tree="e" * 40, dockerfile="Dockerfile", platforms=("linux/amd64",))
 GITHUB = GitHubRepository(owner="linkradar", name="linkradar")
 NO_LABELS: Mapping[str, str] = {}
 
 
 def _labels(
     *,
-    ref: str = BRANCH,
     of: Commit | None = None,
     repository: GitHubRepository | None = GITHUB,
     origin: str | None = None,
@@ -25,15 +25,15 @@ def _labels(
 ) -> dict[str, str]:
     labels = oci_labels(
         image=IMAGE,
-        plan=plan_tags(ref, SHA),
         commit=of or commit(),
+        inputs=INPUTS,
         repository=repository,
         origin=origin,
         from_dockerfile=from_dockerfile,
     )
     prefix = "org.opencontainers.image."
-    assert all(name.startswith(prefix) for name in labels)
-    return {name.removeprefix(prefix): value for name, value in labels.items()}
+    assert {name: value for name, value in labels.items() if not name.startswith(prefix)} == INPUTS.labels()
+    return {name.removeprefix(prefix): value for name, value in labels.items() if name.startswith(prefix)}
 
 
 def test_an_image_says_what_it_is_and_where_it_comes_from() -> None:
@@ -44,12 +44,7 @@ def test_an_image_says_what_it_is_and_where_it_comes_from() -> None:
         "source": "https://github.com/linkradar/linkradar",
         "title": "lr-backend",
         "url": f"https://github.com/linkradar/linkradar/commit/{SHA}",
-        "version": "sha-9c68c4a",
     }
-
-
-def test_a_release_says_its_version() -> None:
-    assert _labels(ref="refs/tags/v1.2.3-rc.1+b")["version"] == "v1.2.3-rc.1+b"
 
 
 def test_labels_are_sorted_so_that_equal_inputs_make_equal_images() -> None:
@@ -57,18 +52,17 @@ def test_labels_are_sorted_so_that_equal_inputs_make_equal_images() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    assert set(_labels(of=Commit(sha=SHA), repository=None)) == {"description", "revision", "title", "version"}
+    assert set(_labels(of=Commit(sha=SHA), repository=None)) == {"description", "revision", "title"}
 
 
 def test_the_dockerfiles_own_words_win_unless_they_name_the_commit() -> None:
     prefix = "org.opencontainers.image."
-    given = {f"{prefix}{name}": "theirs" for name in ("title", "description", "licenses", "revision", "version")}
+    given = {f"{prefix}{name}": "theirs" for name in ("title", "description", "licenses", "revision")}
     labels = _labels(from_dockerfile=given)
     assert "title" not in labels
     assert "description" not in labels
     assert "licenses" not in labels
     assert labels["revision"] == SHA
-    assert labels["version"] == "sha-9c68c4a"
 
 
 def test_an_empty_label_of_the_dockerfile_does_not_win() -> None:

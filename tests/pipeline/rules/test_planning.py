@@ -133,7 +133,7 @@ def test_a_password_in_the_origin_never_appears_anywhere(origin: str) -> None:
     plan = _plan(RunRequest(sha=OTHER_SHA, registry="localhost:5001"), known)
     labels = oci_labels(
         image=plan.image,
-        plan=plan.tags,
+        inputs=plan.inputs,
         commit=plan.commit,
         repository=plan.repository,
         origin=plan.origin,
