@@ -13,6 +13,7 @@ _SYNTAX = re.compile(r"#\s*syntax\s*=\s*(\S+)\s*", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"#\s*\w+\s*=.*")
 _FRONTEND = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?:[:@]\S*)?")
 _GIT = re.compile(r"(?:git|ssh)://|git@[\w.-]+:|github\.com/|https?://[^\s#]+\.git(?:#\S*)?$")
+_FROM = re.compile(r"(?<=[-,]from=)[^\s,]+")
 _MODE = re.compile(r"[0-7]+|.*\$.*")
 _QUOTED = re.compile(r"\\.|'[^']*'")
 _SUBSTITUTION = re.compile(r"\$\{\w+(?!:[-+]|\}|\w)[^}]*\}?")
@@ -65,8 +66,9 @@ def check_dockerfile(text: str, found: Sequence[Instruction], path: str) -> None
         msg = f"{path}: no build stage: there is no FROM" if found else f"{path}: file with no instructions"
         raise QueryFailedError(msg)
     _check_frontend(text, path)
+    stages: dict[str, str] = {}
     for each in found:
-        for what, rewrite in _unserved(each.keyword, each.rest):
+        for what, rewrite in (*_unserved(each.keyword, each.rest), *_other_case(each, stages)):
             where = f"{what} (line {each.first + 1} of {path})"
             raise NotServedError(where, instead=f"rewrite the line: {rewrite}")
 
@@ -79,6 +81,17 @@ def _check_frontend(text: str, path: str) -> None:
         if syntax and not _FRONTEND.fullmatch(syntax[1]):
             what = f"the Dockerfile syntax {syntax[1]} (line {number} of {path})"
             raise NotServedError(what, instead="rewrite the file in the syntax docker/dockerfile")
+
+
+def _other_case(each: Instruction, stages: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each stage that is not written as in its own FROM, and add the stage that begins with the instruction."""
+    words = [word for word in each.rest.split() if not word.startswith("--")]
+    used = words[:1] if each.keyword == "FROM" else _FROM.findall(each.rest) if each.keyword in {"COPY", "RUN"} else []
+    for name in used:
+        if (own := stages.get(name.lower(), name)) != name:
+            yield f"the stage {own} under the name {name}", f"write {own}"
+    if each.keyword == "FROM" and [word.lower() for word in words[1:2]] == ["as"]:
+        stages |= {name.lower(): name for name in words[2:3]}
 
 
 def _unserved(keyword: str, rest: str) -> Iterator[tuple[str, str]]:

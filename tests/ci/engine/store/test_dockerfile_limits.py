@@ -48,6 +48,13 @@ def test_what_buildah_lacks_is_refused_by_name_with_its_line_and_the_ways_out(li
     assert "use a Dagger engine, or rewrite the line: " in refused.value.message
 
 
+@pytest.mark.parametrize("line", ["FROM ONE", "COPY --from=one a b", "RUN --mount=type=bind,from=oNE,target=/x y"])
+def test_a_stage_in_other_letters_is_refused(line: str) -> None:
+    check(f"FROM a AS One\nFROM b\n{line.replace('ONE', 'One').replace('oNE', 'One').replace('one', 'One')}\n")
+    with pytest.raises(NotServedError, match=r"the stage One under the name \w+ \(line 3 .*: write One"):
+        check(f"FROM a AS One\nFROM b\n{line}\n")
+
+
 @pytest.mark.parametrize(
     "line",
     [
