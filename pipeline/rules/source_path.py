@@ -27,7 +27,7 @@ def parse_source(text: str) -> str:
     if ".." in parts:
         msg = f"Invalid source {quoted(text)}: the path leads out of the repository."
         raise UsageError(msg, hint="Give a directory in the repository, such as services/api.")
-    if not text.strip() or not text.isprintable():
+    if not text or not text.isprintable():
         msg = f"Invalid source {quoted(text)}: expected a directory in the repository, such as services/api."
         raise UsageError(msg)
     return "/".join(parts) or TOP

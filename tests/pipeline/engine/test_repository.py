@@ -213,7 +213,19 @@ class TestAnEngine:
             ),
             ref="refs/heads/master",
             origin="https://github.com/acme/links.git",
+            dockerfiles=(),
         )
+
+    @pytest.mark.parametrize("source", [".", "a[p]i"])
+    async def test_the_dockerfiles_of_the_source_are_found(
+        self, dag: dagger.Client, repository: Repository, source: str
+    ) -> None:
+        repository.commit(b"First\n")
+        (repository.folder / source).mkdir(exist_ok=True)
+        (repository.folder / source / "Containerfile").write_text("FROM scratch\n")
+        found = await self._read(dag, repository.folder, source)
+        assert (found.has_source, found.dockerfiles) == (True, ("Containerfile",))
+        assert not (await self._read(dag, repository.folder, "missing")).has_source
 
     async def test_a_detached_head_has_the_version_tags_that_name_it(
         self, dag: dagger.Client, repository: Repository
