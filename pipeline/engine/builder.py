@@ -33,7 +33,7 @@ NOT_SOURCE = (
 """What is never part of a backend's source, whatever its own ignore files contain; it is not sent to the engine."""
 
 
-_NO_DIRECTORY = re.compile(r"workspace directory .*: (?:no such file or directory|not a directory)")
+_NO_DIRECTORY = re.compile(r"workspace directory .*(?:no such file or directory|not a directory)")
 
 
 @dataclass(frozen=True, slots=True)

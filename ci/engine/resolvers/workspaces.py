@@ -48,7 +48,7 @@ async def address(_session: Session, workspace: WorkspaceState) -> str:
 async def directory(
     session: Session, workspace: WorkspaceState, *, path: str, exclude: list[str], include: list[str]
 ) -> Snapshot:
-    found = require_directory(await workspace.locate(path), path)
+    found = require_directory(await workspace.locate(path), path, what="workspace directory")
     async with session.step(f"read {path}"):
         return await session.snapshots.capture(found, include=include, exclude=exclude)
 

@@ -65,14 +65,19 @@ def require_file(found: Path, path: str) -> Path:
     return found
 
 
-def require_directory(found: Path, path: str) -> Path:
+def require_directory(found: Path, path: str, *, what: str = "directory") -> Path:
     """Return where a directory is on disk, after a check that it exists; see `require_file`.
+
+    Args:
+        found: Where it is.
+        path: Its path in the query, for the message.
+        what: How the message refers to it.
 
     Raises:
         SnapshotError: It does not exist, or is a file.
     """
     if not found.is_dir():
-        msg = f"directory {path!r}: {'is a file, not a directory' if found.exists() else 'no such file or directory'}"
+        msg = f"{what} {path!r}: {'is a file, not a directory' if found.exists() else 'no such file or directory'}"
         raise SnapshotError(msg)
     return found
 
