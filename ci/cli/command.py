@@ -18,7 +18,7 @@ Options = TypeVar("Options", bound=DebugOptions)
 Command = Callable[[Options], Awaitable[None]]
 
 # Defaults that only the command line has.
-_FALLBACKS = {"token": "env:GITHUB_TOKEN for ghcr.io if it is set"}
+_FALLBACKS = {"token": "env:GITHUB_TOKEN for ghcr.io if it is set, then the login of docker login"}
 
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Command[Options]], Command[Options]]:
