@@ -42,8 +42,8 @@ plan: setup ## Show which tags build-and-push would write, without building
 verify: setup ## Run the published image and check that it answers
 	@$(WITH_LOCAL_REGISTRY); $(PY)/lr-ci verify
 
-test: setup ## Run every test, on all processors
-	@$(PY)/pytest -n auto --dist loadfile
+test: setup ## Run every test
+	@$(PY)/pytest
 
 test-fast: setup ## Run the tests that require no engine, registry or build
 	@$(PY)/pytest -q -m 'not engine and not registry and not build'
