@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -67,6 +68,9 @@ async def embedded_engine(
     token = token_urlsafe(32)
     failure: Exception | None = None
     with socket.create_server((_HOST, 0)) as listener:
+        # A socket that was closed while it was registered leaves its number behind in the selector, which would then
+        # never report a connection to this one.
+        asyncio.get_running_loop().remove_reader(listener)
         async with (
             new_session(
                 folder or engine_folder(), observer=observer, mirrors=mirrors, workdir=workdir or Path.cwd()
