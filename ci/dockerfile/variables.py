@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ci.dockerfile.reader import Instruction
+from ci.dockerfile.stages import SCRATCH
 
 _NAME = re.compile(r"[^\W\d]\w*|\d+|[@*#?$!-]")
 _WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:\\.|[^\"\\])*\"|'[^']*')+")
-_SCRATCH = "scratch"
 
 
 class ExpansionError(ValueError):
@@ -66,7 +66,7 @@ def read_scopes(
         if each.keyword == "FROM":
             base, platform, names = _read_from(each.rest, outside, count)
             count += 1
-            image = None if base.lower() == _SCRATCH else (base, platform)
+            image = None if base.lower() == SCRATCH else (base, platform)
             scope = stages.get(base.lower()) or Scope(environments.get(image, {}) if image else {}, {}, image)
         elif each.keyword == "ARG":
             scope = _declare(each.rest, scope, given, outside.arguments)
