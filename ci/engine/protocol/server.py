@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hmac
 import json
@@ -68,9 +67,6 @@ async def embedded_engine(
     token = token_urlsafe(32)
     failure: Exception | None = None
     with socket.create_server((_HOST, 0)) as listener:
-        # A socket that was closed while it was registered leaves its number behind in the selector, which would then
-        # never report a connection to this one.
-        asyncio.get_running_loop().remove_reader(listener)
         async with (
             new_session(
                 folder or engine_folder(), observer=observer, mirrors=mirrors, workdir=workdir or Path.cwd()
@@ -152,13 +148,14 @@ async def _serve(listener: socket.socket, queries: _Queries) -> AsyncIterator[No
         queries.application(), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
     )
     server = _Server(config)
-    ended = anyio.Event()
+
+    # A cancelled `serve` would leave its sockets registered in the event loop, and the next socket with the same
+    # descriptor would never be reported as ready.
+    serving = anyio.CancelScope(shield=True)
 
     async def run() -> None:
-        try:
+        with serving:
             await server.serve([listener])
-        finally:
-            ended.set()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
@@ -167,6 +164,4 @@ async def _serve(listener: socket.socket, queries: _Queries) -> AsyncIterator[No
         finally:
             queries.stop()
             server.should_exit = True
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_STOP_SECONDS):
-                await ended.wait()
-            tasks.cancel_scope.cancel()
+            serving.deadline = anyio.current_time() + _STOP_SECONDS

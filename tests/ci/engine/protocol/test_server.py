@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import anyio
 import dagger
 import httpx
 import pytest
 
 from ci.system.dagger_version import DAGGER_VERSION
-from tests.ci.engine.conftest import Opened
+from tests.ci.engine.conftest import Opened, OpenEngine
 
 pytestmark = pytest.mark.engine
 
@@ -116,3 +117,15 @@ async def test_equal_descriptions_have_equal_ids(engine: Opened) -> None:
 
     assert one == other
     assert one != await engine.dag.container().with_label("a", "c").id()
+
+
+async def test_a_session_answers_after_one_that_was_cancelled(open_engine: OpenEngine) -> None:
+    # The next listener gets the lowest free descriptor, which is that of the session before it.
+    for _ in range(2):
+        with anyio.CancelScope() as scope:
+            async with open_engine():
+                scope.cancel()
+                await anyio.sleep_forever()
+    with anyio.fail_after(30):
+        async with open_engine() as opened:
+            assert (await ask(opened, "{version}")).status_code == 200
