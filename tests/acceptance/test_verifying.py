@@ -149,13 +149,13 @@ def test_a_path_needs_a_port(verifier: Verifier) -> None:
     assert "The image exposes no port to request /up from." in run.error
 
 
-def test_an_image_without_a_command_is_told(verifier: Verifier) -> None:
+def test_an_image_without_a_command_is_reported(verifier: Verifier) -> None:
     run = verifier.verify(SCRATCH, "")
     assert run.exit_code == 3
     assert "neither ENTRYPOINT nor CMD" in run.error
 
 
-def test_a_port_that_another_program_has_is_told(verifier: Verifier) -> None:
+def test_a_port_in_use_by_another_program_is_reported(verifier: Verifier) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         run = verifier.verify(SMALL, f'EXPOSE {port}\nCMD ["/server", "serve", "{port}"]')

@@ -36,7 +36,7 @@ class TestOutsideAGitRepository:
         image = "localhost:5001/acme/links"
         assert run.stdout == f"{image}:sha-9c68c4a\n{image}:v1.2.3\n{image}:latest\n"
 
-    def test_an_owner_that_nobody_names_is_said_beside_the_answer(self, tmp_path: Path) -> None:
+    def test_an_unknown_owner_is_reported_beside_the_answer(self, tmp_path: Path) -> None:
         run = lr_ci(tmp_path, "plan", *RELEASE)
         assert run.exit_code == 0
         assert run.stdout.splitlines()[0] == "ghcr.io/linkradar/lr-backend:sha-9c68c4a"
@@ -83,7 +83,7 @@ class TestInAGitRepository:
         assert plan["commit"]["url"] == f"https://github.com/Acme/links/commit/{repository.head}"
         assert plan["dirty"] == ["backend/größe"]
 
-    def test_what_publishing_refuses_is_said_first(self, repository: Repository) -> None:
+    def test_what_publishing_refuses_comes_first(self, repository: Repository) -> None:
         repository.write("backend/note")
         head = repository.head[:7]
         run = lr_ci(repository.top, "plan", "--json")
@@ -122,7 +122,7 @@ class TestInAGitRepository:
         plan = json.loads(lr_ci(repository.top, "plan", "--json").stdout)
         assert plan["tags"] == [f"sha-{repository.head[:7]}", "v1.0.0-rc.1"]
 
-    def test_a_commit_that_is_not_checked_out_is_told(self, repository: Repository) -> None:
+    def test_a_commit_that_is_not_checked_out_is_reported(self, repository: Repository) -> None:
         run = lr_ci(repository.top, "plan", "--owner", "acme", "--sha", SHA)
         assert run.stderr == f"--sha 9c68c4a is not the commit that is checked out ({repository.head[:7]}).\n"
 
@@ -217,7 +217,7 @@ class TestWhatCannotBeMeant:
         assert (run.exit_code, run.complaint) == (2, ["error: No such command 'publish'.", "Try `lr-ci --help`."])
 
 
-def test_an_answer_that_cannot_be_written_is_no_success(tmp_path: Path) -> None:
+def test_an_answer_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [LR_CI, "plan", "--owner", "acme", *RELEASE],
@@ -235,7 +235,7 @@ def test_an_answer_that_cannot_be_written_is_no_success(tmp_path: Path) -> None:
     )
 
 
-def test_an_answer_that_nobody_reads_is_no_success_and_no_bug(tmp_path: Path) -> None:
+def test_an_answer_to_a_closed_pipe_is_a_failure_but_not_a_bug(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
