@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import LR_CI, Command
+from tests.acceptance.command import Command
 from tests.acceptance.conftest import Publication
+from tests.preforked import LR_CI
 
 
 @pytest.mark.parametrize("by", ["tag", "digest"])
@@ -25,12 +26,14 @@ def test_skopeo_pulls_it(publication: Publication, tmp_path: Path, by: str) -> N
     assert [manifest["digest"] for manifest in index["manifests"]] == [publication.digest]
 
 
+@pytest.mark.usefixtures("port_3000")
 def test_the_engine_pulls_it_by_the_tags_digest_and_it_answers(lr_ci: Command, publication: Publication) -> None:
     run = lr_ci.run(publication.workspace.folder, "verify", "--registry", publication.image.registry.host).succeeded()
 
     assert run.stdout.splitlines() == [f"{publication.image.name}@{publication.digest}", "HEALTHCHECK: healthy"]
 
 
+@pytest.mark.usefixtures("port_3000")
 def test_options_say_what_it_must_do(lr_ci: Command, publication: Publication) -> None:
     where = ("--registry", publication.image.registry.host, "--digest", publication.digest)
     checks = ("--command", "bin/rails --version", "--path", "/up")
@@ -41,6 +44,7 @@ def test_options_say_what_it_must_do(lr_ci: Command, publication: Publication) -
     assert answer == "/up: 200"
 
 
+@pytest.mark.usefixtures("port_3000")
 def test_verifying_runs_the_server_each_time(lr_ci: Command, publication: Publication) -> None:
     arguments = ["verify", "--registry", publication.image.registry.host, "--digest", publication.digest, "--debug"]
 

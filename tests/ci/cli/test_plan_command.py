@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.rules.report import PlanReport
-from tests.ci.cli.command import LR_CI, InProcess, environment, lr_ci
+from tests.ci.cli.command import InProcess, environment, lr_ci
 from tests.ci.repositories import Repository
+from tests.preforked import LR_CI
 
 SHA = "9c68c4a0b1d2e3f405162738495a6b7c8d9e0f1a"
 RELEASE = ("--ref", "refs/tags/v1.2.3", "--sha", SHA)

@@ -11,12 +11,13 @@ import pytest
 
 from pipeline.rules.exit_codes import ExitCode
 from pipeline.rules.report import BuildReport
-from tests.ci.cli.command import LR_CI, Ended, lr_ci
+from tests.ci.cli.command import Ended, lr_ci
 from tests.ci.github.conftest import TOKEN
 from tests.ci.github.samples import branch_report, version_report
 from tests.github_api import REPOSITORY, GitHubApi
 from tests.github_faults import Fault
 from tests.pipeline.samples import DIGEST, OTHER_SHA, SHA
+from tests.preforked import LR_CI
 
 ROOT = Path(__file__).parents[3]
 
