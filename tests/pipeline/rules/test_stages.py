@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ci.dockerfile.reader import read_instructions
-from ci.dockerfile.stages import read_stages, through_stages
+from pipeline.rules.dockerfile import read_instructions
+from pipeline.rules.stages import read_stages, through_stages
 
 
 @pytest.mark.parametrize(
