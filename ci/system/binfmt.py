@@ -7,6 +7,7 @@ The kernel lists the emulators in `/proc/sys/fs/binfmt_misc`, each with the firs
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pipeline.rules.platforms import Platform, host_platform
 
@@ -14,17 +15,18 @@ REGISTERED = Path("/proc/sys/fs/binfmt_misc")
 _MAGIC = b"\x7fELF"
 _CLASS, _ORDER, _MACHINE = 4, 5, slice(18, 20)
 _BIG_ENDIAN = 2
-# The machines of ELF programs (class in bits, number) by the names that images use.
+# The machines of ELF programs (bits, byte order, number) by the names that images use.
 _ARCHITECTURES = {
-    (64, 0x3E): "amd64",
-    (64, 0xB7): "arm64",
-    (32, 0x03): "386",
-    (32, 0x28): "arm",
-    (64, 0xF3): "riscv64",
-    (64, 0x16): "s390x",
-    (64, 0x102): "loong64",
+    (64, "little", 0x3E): "amd64",
+    (64, "little", 0xB7): "arm64",
+    (32, "little", 0x03): "386",
+    (32, "little", 0x28): "arm",
+    (64, "little", 0xF3): "riscv64",
+    (64, "little", 0x102): "loong64",
+    (64, "little", 0x15): "ppc64le",
+    (64, "big", 0x15): "ppc64",
+    (64, "big", 0x16): "s390x",
 }
-_POWER = (64, 0x15)
 _ALSO_NATIVE = {"amd64": "386"}
 
 
@@ -50,7 +52,7 @@ def runnable_platforms(folder: Path = REGISTERED) -> dict[Platform, str]:
 
 def _architecture(entry: str) -> str | None:
     """Return the architecture that an emulator is for; None if it is not enabled or does not work in containers."""
-    enabled, *lines = entry.splitlines()
+    enabled, *lines = entry.splitlines() or [""]
     fields = dict(line.partition(" ")[::2] for line in lines)
     # Without the flag F, the kernel looks for the emulator inside the container.
     if enabled != "enabled" or "F" not in fields.get("flags:", "") or fields.get("offset") != "0":
@@ -58,8 +60,5 @@ def _architecture(entry: str) -> str | None:
     magic = bytes.fromhex(fields.get("magic", ""))
     if not magic.startswith(_MAGIC) or len(magic) < _MACHINE.stop:
         return None
-    big = magic[_ORDER] == _BIG_ENDIAN
-    key = (32 * magic[_CLASS], int.from_bytes(magic[_MACHINE], "big" if big else "little"))
-    if key == _POWER:
-        return "ppc64" if big else "ppc64le"
-    return _ARCHITECTURES.get(key)
+    order: Literal["little", "big"] = "big" if magic[_ORDER] == _BIG_ENDIAN else "little"
+    return _ARCHITECTURES.get((32 * magic[_CLASS], order, int.from_bytes(magic[_MACHINE], order)))

@@ -86,10 +86,8 @@ async def verify_image(
             results += [each.model_copy(update={"platform": str(platform)}) for each in passed]
     if not results:
         msg = f"{reference} cannot be run on this engine ({own}): it is for {', '.join(not_run)}."
-        raise VerificationError(
-            msg, hint="Run this on a machine with one of these processors, or install qemu-user-static."
-        )
-    return VerifiedImage(reference=reference, checks=tuple(passed), not_run=tuple(not_run))
+        raise VerificationError(msg, hint="Run this on an engine for one of these, or install qemu-user-static there.")
+    return VerifiedImage(reference=reference, checks=tuple(results), not_run=tuple(not_run))
 
 
 @dataclass(frozen=True, slots=True)

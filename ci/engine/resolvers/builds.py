@@ -34,7 +34,10 @@ from pipeline.rules.stages import Stage, read_stages, through_stages
 _STEP = re.compile(r"^(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)$")
 _CACHED = "--> Using cache "
 _RUN_FAILED = re.compile(r'building at STEP "RUN (.*)": (?:.*: )?exit status (\d+)', re.DOTALL)
-_NOISE = re.compile(r"^(subprocess exited |Error: building at STEP |Error: while running runtime)")
+_NOISE = re.compile(
+    r"^(subprocess exited |Error: building at STEP |Error: while running runtime"
+    r"|\[Warning\] one or more build args were not consumed: \[TARGET[A-Z ]+\]$)"  # those of --platform
+)
 _NO_IMAGE = re.compile(r"from=([^\s,]+): no stage or image found with that name")
 _SECRET_NAME = re.compile(r"[\w.-]+")
 

@@ -15,7 +15,17 @@ from tests.ci.programs import Programs
 TOKEN = "ghp_0123456789abcdefghij"
 PROGRAMS = ("git", "buildah", "skopeo", "runc", "mmdebstrap", "docker-registry")
 CREDENTIALS = "credentials for ghcr.io"
-FINDINGS = ["engine", "git", "dagger", "container runtime", "root", *PROGRAMS[1:], "local registry", CREDENTIALS]
+FINDINGS = [
+    "engine",
+    "git",
+    "dagger",
+    "container runtime",
+    "root",
+    "platforms",
+    *PROGRAMS[1:],
+    "local registry",
+    CREDENTIALS,
+]
 
 
 @pytest.fixture(autouse=True)
