@@ -10,7 +10,7 @@ import typer
 
 from ci.cli.command import command
 from ci.cli.console import ConsoleProgress, error_console, print_verbatim
-from ci.cli.extra_options import CommonOptions, DebugOptions, EngineOptions, run_settings
+from ci.cli.extra_options import CommonOptions, DebugOptions, EngineOptions, ImageChoice, run_settings
 from ci.cli.printing import headline, plan_text, print_answer, print_tags
 from ci.cli.report_file import forget_report, write_report
 from pipeline.rules.runtime_checks import RuntimeChecks, parse_command
@@ -26,12 +26,12 @@ from pipeline.rules.shared_options import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanCommand(BuildOptions, ImageOptions, CommitOptions, TagOptions, CommonOptions):
+class PlanCommand(BuildOptions, ImageOptions, ImageChoice, CommitOptions, TagOptions, CommonOptions):
     """The options of `lr-ci plan`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildCommand(BuildOptions, ImageOptions, CommitOptions, EngineOptions, CommonOptions):
+class BuildCommand(BuildOptions, ImageOptions, ImageChoice, CommitOptions, EngineOptions, CommonOptions):
     """The options of `lr-ci build`."""
 
     output: Annotated[Path | None, typer.Option(help="Write the image to this file, as an OCI archive.")] = None
@@ -39,7 +39,7 @@ class BuildCommand(BuildOptions, ImageOptions, CommitOptions, EngineOptions, Com
 
 @dataclass(frozen=True, kw_only=True)
 class BuildAndPushCommand(
-    BuildOptions, ImageOptions, CommitOptions, PublishOptions, AccessOptions, EngineOptions, CommonOptions
+    BuildOptions, ImageOptions, ImageChoice, CommitOptions, PublishOptions, AccessOptions, EngineOptions, CommonOptions
 ):
     """The options of `lr-ci build-and-push`."""
 
@@ -49,12 +49,14 @@ class BuildAndPushCommand(
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyCommand(VerifyOptions, ImageOptions, CommitOptions, AccessOptions, EngineOptions, CommonOptions):
+class VerifyCommand(
+    VerifyOptions, ImageOptions, ImageChoice, CommitOptions, AccessOptions, EngineOptions, CommonOptions
+):
     """The options of `lr-ci verify`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShellCommand(BuildOptions, CommitOptions, EngineOptions, DebugOptions):
+class ShellCommand(BuildOptions, ImageChoice, CommitOptions, EngineOptions, DebugOptions):
     """The options of `lr-ci shell`."""
 
     arguments: Annotated[

@@ -87,7 +87,7 @@ class DaggerEngine:
             await container.terminal().sync()
         except dagger.DaggerError as error:
             msg = f"No shell could be opened in the image: {last_lines(str(error))}"
-            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version") from error
+            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- env") from error
 
     async def verify(self, image: ImageName, found: PublishedImage, checks: RuntimeChecks) -> VerifiedImage:
         """Run an image; see `pipeline.engine.verification`."""

@@ -33,7 +33,12 @@ from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, publish_run, published_image
 
 
-def _current_directory() -> Path:
+def current_directory() -> Path:
+    """Return the current directory.
+
+    Raises:
+        UsageError: It was removed.
+    """
     try:
         return Path.cwd()
     except FileNotFoundError as error:
@@ -55,7 +60,7 @@ class RunSettings:
     """
 
     request: RunRequest
-    folder: Path = field(default_factory=_current_directory)
+    folder: Path = field(default_factory=current_directory)
     username: str | None = None
     token: SecretSource | None = None
     build_secrets: Mapping[str, SecretSource] = field(default_factory=dict)
@@ -176,7 +181,7 @@ class Run:
         """
         if not command and not sys.stdin.isatty():
             msg = "A shell needs a terminal, and standard input is not one."
-            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version")
+            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- env")
         async with self._built(progress) as engine:
             if command:
                 return await engine.run_inside(self.plan, command)
