@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ci.cli import build_commands, doctor_command, github_commands, registry_commands, session_command
+from ci.cli import build_commands, config_command, doctor_command, github_commands, registry_commands, session_command
 from ci.cli.console import error_console, print_verbatim
 from ci.cli.extra_options import IMAGE_HELP
 from pipeline.rules.exit_codes import ExitCode
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 build_commands.register(app)
+config_command.register(app)
 doctor_command.register(app)
 session_command.register(app)
 app.add_typer(registry_commands.app, name="registry")

@@ -16,7 +16,7 @@ from ci.cli.lifecycle import run_command
 from pipeline.rules.shared_options import Option, environment_variable
 
 Options = TypeVar("Options", bound=DebugOptions)
-Command = Callable[[Any], Awaitable[None]]
+Command = Callable[[Any], Awaitable[int | None]]
 
 _GIVEN = {"COMMANDLINE", "ENVIRONMENT"}
 

@@ -73,23 +73,29 @@ class Invocation(Generic[Options]):
         chosen = self.values.get("image") or self.image
         return found if chosen is None else (choose_image(found, chosen),)
 
-    def options(self, image: Image | None = None) -> Options:
+    def options(self, image: Image | None = None, function: str | None = None) -> Options:
         """Return the options for an image; by default for the only one, or the chosen one.
+
+        Args:
+            image: The image.
+            function: The function whose settings count, instead of this command's.
 
         Raises:
             UsageError: A value is not valid, or there are several images.
         """
         values = _parsed(self.model, self.values)
-        for name, origin in self.origins(image).items():
+        for name, origin in self.origins(image, function).items():
             if origin.setting is not None:
                 values[name] = _from_file(self.model, name, origin.setting)
         return self.model(**values)
 
-    def origins(self, image: Image | None = None) -> dict[str, Origin]:
-        """Return where the value of each option comes from."""
+    def origins(self, image: Image | None = None, function: str | None = None) -> dict[str, Origin]:
+        """Return where the value of each option comes from, for this command or another function."""
         settings: dict[str, Setting] = {}
         if "image" in self.values:  # a command without it has nothing that files set
-            settings = (choose_image(self.images(), None) if image is None else image).settings(self.function)
+            settings = (choose_image(self.images(), None) if image is None else image).settings(
+                self.function if function is None else function
+            )
         return {
             name: Origin(given=self.given[name]) if name in self.given else Origin(setting=settings.get(name))
             for name in self.values
