@@ -146,5 +146,5 @@ def _policy(text: str) -> LatestPolicy:
     try:
         return LatestPolicy(text.lower())
     except ValueError as error:
-        msg = f"expected one of {', '.join(LatestPolicy)}."
+        msg = f"expected one of {', '.join(each.value for each in LatestPolicy)}."
         raise UsageError(msg) from error
