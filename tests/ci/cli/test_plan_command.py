@@ -207,7 +207,7 @@ class TestWhatCannotBeMeant:
             (("--unknown\n\x1b[31m",), "No such option"),
             (("--ref",), "requires an argument"),
             (("unexpected",), "unexpected extra argument"),
-            (("--token", "env:NAME"), "No such option: --token"),
+            (("--allow-dirty",), "No such option: --allow-dirty"),
         ],
     )
     def test_an_argument(self, in_process: InProcess, arguments: tuple[str, ...], says: str) -> None:
