@@ -34,7 +34,7 @@ async def preview(plan: RunPlan, registry: Registry, progress: Progress) -> tupl
     digest = None if image is None else image.digest
     found: dict[str, TagForecast] = {}
 
-    async def foresee(tag: PlannedTag) -> None:
+    async def preview_tag(tag: PlannedTag) -> None:
         previous = await registry.digest_of(tag.name)
         outcome: TagOutcome | None = None
         try:
@@ -47,7 +47,7 @@ async def preview(plan: RunPlan, registry: Registry, progress: Progress) -> tupl
             update={"previous_digest": other, "previous_commit": commit}
         )
 
-    await each(plan.tags.tags, foresee)
+    await each(plan.tags.tags, preview_tag)
     return tuple(found[tag.name] for tag in plan.tags.tags)
 
 

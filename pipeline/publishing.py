@@ -256,7 +256,10 @@ class Publication:
         await each([name for name, report in self.reports.items() if report.outcome is not TagOutcome.KEPT], look_up)
         wrong = {name: other for name, other in found.items() if other != digest}
         if wrong:
-            listed = ", ".join(f"{self.registry.image.tagged(name)} points to {wrong[name]}" for name in sorted(wrong))
+            listed = ", ".join(
+                f"{self.registry.image.tagged(name)} {f'points to {other}' if other else 'is missing'}"
+                for name, other in sorted(wrong.items())
+            )
             msg = f"Not all tags point to {digest}: {listed}."
             raise RegistryError(msg, hint="Another run may have moved them; run this again.")
 

@@ -85,7 +85,7 @@ def register(app: typer.Typer) -> None:
 async def plan(options: PlanCommand) -> None:
     """Show what would be built and how it would be tagged, without an engine.
 
-    Credentials and network access are needed with --online alone, which also tells what would be done with each tag.
+    Credentials and network access are needed with --online alone, which also shows what would be done with each tag.
     """
     settings = run_settings(options)
     planned = await settings.plan()

@@ -42,10 +42,10 @@ def plan_text(report: PlanReport) -> str:
     if report.online is None:
         return "\n".join(report.references)
     width = max(map(len, report.references))
-    return "\n".join(f"{tag.reference:<{width}}  {_foreseen(tag)}" for tag in report.online)
+    return "\n".join(f"{tag.reference:<{width}}  {_preview(tag)}" for tag in report.online)
 
 
-def _foreseen(tag: TagForecast) -> str:
+def _preview(tag: TagForecast) -> str:
     reason = "" if tag.reason is None else f": {tag.reason}"
     commit = "" if tag.previous_commit is None else f" of commit {tag.previous_commit[:7]}"
     match tag.outcome:

@@ -130,9 +130,9 @@ class TagOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions(TagOptions):
-    """What a plan tells."""
+    """What a plan shows."""
 
-    online: Annotated[bool, Option("Ask the registry what it has, and tell what would be done with each tag")] = False
+    online: Annotated[bool, Option("Ask the registry, and show what would be done with each tag")] = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.rules.tagging import branch_tag
-from tests.acceptance.command import LR_CI, ROOT, Command
+from tests.acceptance.command import ROOT, Command
 from tests.acceptance.published import Image
 from tests.acceptance.workspace import Workspace
+from tests.preforked import LR_CI
 
 GUIDE = ROOT / "project" / "guides" / "deployment" / "docker-builds.md"
 _FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)

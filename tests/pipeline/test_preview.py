@@ -1,4 +1,4 @@
-"""What is foreseen is what publishing then does."""
+"""The preview of a run is what publishing then does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.registry
 MASTER, RELEASE = "refs/heads/master", "refs/tags/v1.2.3"
 
 
-async def foreseen(plan: RunPlan) -> PlanReport:
+async def previewed(plan: RunPlan) -> PlanReport:
     return await plan_online(plan, RegistryAccess(), Heard())
 
 
@@ -53,7 +53,7 @@ def outcomes(report: PlanReport) -> list[tuple[str, str]]:
         [(RELEASE, SHA), ("refs/tags/v1.2.3-rc.1", OTHER_SHA)],
     ],
 )
-async def test_each_tag_is_foreseen_as_it_is_published(
+async def test_the_preview_matches_what_publishing_does(
     registry: RunningRegistry, history: Sequence[tuple[str, str]]
 ) -> None:
     *before, (ref, sha) = history
@@ -62,7 +62,7 @@ async def test_each_tag_is_foreseen_as_it_is_published(
     plan = run_plan(registry.host, ref, sha=sha)
     writes = [request for request in registry.requests() if request.method not in {"GET", "HEAD"}]
 
-    report = await foreseen(plan)
+    report = await previewed(plan)
 
     assert [request for request in registry.requests() if request.method not in {"GET", "HEAD"}] == writes
     assert report.refusals == ()
@@ -70,19 +70,19 @@ async def test_each_tag_is_foreseen_as_it_is_published(
     assert outcomes(report) == await published(plan, registry)
 
 
-async def test_a_tag_that_moves_says_from_where(registry: RunningRegistry) -> None:
+async def test_a_moved_or_kept_tag_has_its_current_image(registry: RunningRegistry) -> None:
     plan = run_plan(registry.host, "refs/tags/v2.0.0")
     builder = Builder(plan, registry.url, registry.auth)
     async with open_registry(plan.image, None) as opened:
         await publish(plan, opened, builder, Steps(Heard()))
 
-    report = await foreseen(run_plan(registry.host, RELEASE, sha=OTHER_SHA))
+    report = await previewed(run_plan(registry.host, RELEASE, sha=OTHER_SHA))
 
     assert report.online is not None
     *_, latest = report.online
     assert (latest.outcome, latest.reason) == ("kept", "v2.0.0 is a higher release than v1.2.3")
     assert (latest.previous_digest, latest.previous_commit) == (builder.image.digest, SHA)
-    moved = await foreseen(run_plan(registry.host, RELEASE, sha=OTHER_SHA, latest=LatestPolicy.ALWAYS))
+    moved = await previewed(run_plan(registry.host, RELEASE, sha=OTHER_SHA, latest=LatestPolicy.ALWAYS))
     assert moved.online is not None
     assert (moved.online[-1].outcome, moved.online[-1].previous_commit) == ("moved", SHA)
 
@@ -93,16 +93,16 @@ async def test_what_a_guard_refuses_is_refused_with_its_reason(registry: Running
         with pytest.raises(GuardError) as refused:
             await published(plan, registry)
 
-        report = await foreseen(plan)
+        report = await previewed(plan)
 
         assert report.refusals == (refused.value.message,)
         assert {outcome for _, outcome in outcomes(report)} == {"refused"}
 
 
-async def test_an_image_that_says_no_commit_is_moved_without_one(registry: RunningRegistry) -> None:
+async def test_the_commit_of_an_image_without_the_label_is_not_known(registry: RunningRegistry) -> None:
     with registry.client() as client:
         digest = Image(labels={}).push(client, REPOSITORY, "master")
-    report = await foreseen(run_plan(registry.host))
+    report = await previewed(run_plan(registry.host))
     assert report.online is not None
     assert (report.online[1].previous_digest, report.online[1].previous_commit) == (digest, None)
 
@@ -110,16 +110,16 @@ async def test_an_image_that_says_no_commit_is_moved_without_one(registry: Runni
 async def test_refusals_that_need_no_registry_come_first(registry: RunningRegistry) -> None:
     await published(run_plan(registry.host, RELEASE, sha=TWIN_SHA), registry)
     dirty = replace(run_plan(registry.host), dirty=("backend/a.rb",))
-    first, second = (await foreseen(dirty)).refusals
+    first, second = (await previewed(dirty)).refusals
     assert first.startswith("The working tree differs")
     assert "is the image of commit" in second
 
 
 async def test_a_registry_that_denies_access_is_an_error(registry_with_auth: RunningRegistry) -> None:
     with pytest.raises(AuthError):
-        await foreseen(run_plan(registry_with_auth.host))
+        await previewed(run_plan(registry_with_auth.host))
 
 
-async def test_an_image_without_a_name_is_asked_for_nowhere() -> None:
+async def test_an_image_without_a_name_is_refused_before_any_request() -> None:
     with pytest.raises(ImageNameError):
-        await foreseen(plan_run(RunRequest(registry="registry.invalid"), checkout(origin=None)))
+        await previewed(plan_run(RunRequest(registry="registry.invalid"), checkout(origin=None)))

@@ -1,4 +1,4 @@
-"""Stands for the Dagger CLI where no engine can be had: `python -m tests.workflows.dagger_shim` takes its arguments.
+"""Stands for the Dagger CLI where no engine is available: `python -m tests.workflows.dagger_shim` takes its arguments.
 
 It reads `dagger call …` and `dagger check` by what the module itself declares, runs the module in this process over the
 embedded engine, and refuses what the module does not know, as the CLI does. `STAND_IN_REGISTRY` names the registry that

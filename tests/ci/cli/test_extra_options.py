@@ -127,7 +127,7 @@ def test_settings_hold_where_build_secrets_are_and_the_request_only_their_ids() 
 
 
 @pytest.mark.parametrize("given", ["hunter2", "hunter2==", "pip=hunter2", "p/p=env:X"])
-def test_a_build_secret_that_is_no_place_is_refused_and_not_shown(in_process: InProcess, given: str) -> None:
+def test_an_invalid_build_secret_source_is_refused_and_not_shown(in_process: InProcess, given: str) -> None:
     run = in_process("build", "--build-secret", given)
     assert run.exit_code == 2
     assert "secret" in run.complaint[0]
@@ -167,7 +167,7 @@ def test_a_named_value_without_a_name_or_value_is_refused(in_process: InProcess,
     assert "expected NAME=VALUE" in run.complaint[0]
 
 
-def test_a_token_that_is_no_place_is_refused() -> None:
+def test_an_invalid_token_source_is_refused() -> None:
     with pytest.raises(UsageError, match="--token: Invalid secret source"):
         settings(token="ghp_0123456789")
 

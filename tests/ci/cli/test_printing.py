@@ -80,9 +80,9 @@ def test_json_is_the_report_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == json.loads(build_report().model_dump_json())
 
 
-def test_a_plan_that_asked_the_registry_says_what_would_be_done_with_each_tag() -> None:
+def test_an_online_plan_shows_what_would_be_done_with_each_tag() -> None:
     report = run_plan(ref="refs/tags/v1.2.3").report()
-    foreseen = {
+    previews = {
         "sha-9c68c4a": ("present", None, None, None),
         "v1.2.3": ("written", None, None, None),
         "latest": ("kept", OTHER_DIGEST, OTHER_SHA, "v2.0.0 is a higher release than v1.2.3"),
@@ -101,7 +101,7 @@ def test_a_plan_that_asked_the_registry_says_what_would_be_done_with_each_tag() 
                 "reason": reason,
             }
         )
-        for name, (outcome, digest, commit, reason) in foreseen.items()
+        for name, (outcome, digest, commit, reason) in previews.items()
     )
     shown = plan_text(report.model_copy(update={"online": tags, "references": tuple(tag.reference for tag in tags)}))
     assert shown.splitlines() == [

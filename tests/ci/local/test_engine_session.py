@@ -36,22 +36,22 @@ async def test_what_needs_no_engine_opens_none(programs: Programs) -> None:
     assert progress.notices == 0
 
 
-async def test_each_image_is_told_that_there_is_no_engine(programs: Programs) -> None:
+async def test_every_image_gets_the_error_if_there_is_no_engine(programs: Programs) -> None:
     """One that fails stops no other, and the block goes on."""
     del programs
-    told: list[str] = []
+    seen: list[str] = []
     async with engine_session(EngineChoice.DAGGER, (), Silent()) as session:
 
         async def use() -> None:
             with pytest.raises(EngineError, match="No Dagger engine is available"):
                 await session.open()
-            told.append("no engine")
+            seen.append("no engine")
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(use)
             tasks.start_soon(use)
-        told.append("went on")
-    assert told == ["no engine", "no engine", "went on"]
+        seen.append("continued")
+    assert seen == ["no engine", "no engine", "continued"]
 
 
 async def test_an_error_in_the_block_comes_out_as_it_is(programs: Programs) -> None:
