@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.preview import preview
 from pipeline.progress import Progress, Steps
 from pipeline.publishing import ImageBuilder, publish
 from pipeline.registry.authentication import Access
@@ -13,7 +14,7 @@ from pipeline.registry.manifests import ImageProperties
 from pipeline.rules.errors import NotPublishedError
 from pipeline.rules.image_name import parse_digest
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.report import BuildReport
+from pipeline.rules.report import BuildReport, PlanReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,27 @@ async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAcce
     )
 
 
+async def plan_online(plan: RunPlan, access: RegistryAccess, progress: Progress) -> PlanReport:
+    """Return what would be built, and what publishing would do with each tag by what the registry has.
+
+    Raises:
+        ImageNameError: The image's name or owner is not known.
+        AuthError: The registry denied access, or requires credentials.
+        RegistryError: The registry failed.
+    """
+    if plan.unnamed is not None:
+        raise plan.unnamed
+    async with open_registry(
+        plan.image, access.credentials, access=Access.PULL, service_url=access.service_url
+    ) as registry:
+        tags = await preview(plan, registry, progress)
+    report = plan.report()
+    refused = dict.fromkeys(tag.reason for tag in tags if tag.outcome == "refused" and tag.reason is not None)
+    return report.model_copy(
+        update={"online": tags, "refusals": (*report.refusals, *refused), "latest_condition": None}
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedImage:
     """An image in the registry.
@@ -86,11 +108,14 @@ async def published_image(plan: RunPlan, digest: str | None, access: RegistryAcc
         access: How to reach the registry.
 
     Raises:
+        ImageNameError: The image's name or owner is not known.
         UsageError: The given digest is not valid.
         NotPublishedError: The registry has no image of the commit.
         AuthError: The registry denied access, or requires credentials.
         RegistryError: The registry failed.
     """
+    if plan.unnamed is not None:
+        raise plan.unnamed
     image, tag = plan.image, plan.tags.primary.name
     given = None if digest is None else parse_digest(digest)
     async with open_registry(image, access.credentials, access=Access.PULL, service_url=access.service_url) as registry:

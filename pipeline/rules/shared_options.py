@@ -98,7 +98,7 @@ class ImageOptions:
     owner: Annotated[str | None, Option("Owner of the image", fallback="the origin's owner if that is on GitHub")] = (
         None
     )
-    name: Annotated[str, Option("Name of the image")] = "lr-backend"
+    name: Annotated[str | None, Option("Name of the image", fallback="the name of the origin's repository")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +130,13 @@ class TagOptions:
         LatestPolicy,
         Option("When a release also becomes latest: auto (if no higher release is published), always or never"),
     ] = LatestPolicy.AUTO
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions(TagOptions):
+    """What a plan shows."""
+
+    online: Annotated[bool, Option("Ask the registry, and show what would be done with each tag")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +205,6 @@ def options_of(model: type) -> dict[str, Option]:
     return {name: notes[0] for name, notes in found.items() if notes and isinstance(notes[0], Option)}
 
 
-_GROUPS = (RunRequest, AccessOptions, VerifyOptions)
+_GROUPS = (RunRequest, PlanOptions, AccessOptions, VerifyOptions)
 SHARED = {name: option for group in _GROUPS for name, option in options_of(group).items()}
 """Every shared option, by name."""

@@ -29,7 +29,7 @@ async def test_every_type_function_and_argument_says_what_it_is(monkeypatch: pyt
     assert "(no description)" not in await registered(monkeypatch)
 
 
-@pytest.mark.parametrize("function", ["publish", "build-and-push", "verify"])
+@pytest.mark.parametrize("function", ["plan", "publish", "build-and-push", "verify"])
 async def test_what_reads_or_writes_a_registry_is_never_cached(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     lines = (await registered(monkeypatch)).splitlines()
     place = next(number for number, line in enumerate(lines) if line.startswith(f"  function {function} ->"))
@@ -101,7 +101,7 @@ async def test_a_plan_is_json_and_takes_the_flags_values(monkeypatch: pytest.Mon
     answer = await _call("plan", {"ref": "refs/tags/v1.2.3", "latest": "NEVER"})
     assert '"tags": [\n    "sha-9c68c4a",\n    "v1.2.3"\n  ]' in answer
     assert '"latest": "never"' in answer
-    assert '"image": "ghcr.io/acme/lr-backend"' in answer
+    assert '"image": "ghcr.io/acme/links"' in answer
 
 
 async def test_what_a_publication_answers_starts_no_further_function(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ _NEEDED = [
     "README.md",
     "LICENSE",
     "dagger.json",
+    ".env",
     ".gitignore",
     "pipeline",
     "ci",

@@ -28,6 +28,7 @@ from ci.engine.events import Event, OutputLine
 from ci.local.base_image_mirrors import prepare_base_images
 from ci.local.dagger_session import open_session
 from ci.local.engine_choice import RUNNER_HOST, EngineKind
+from ci.settings.images import read_images
 from pipeline.module import BackendPipeline
 from tests.pipeline.interface import cli_name
 
@@ -114,7 +115,9 @@ def _value(hint: Any, text: str) -> Any:
 
 
 def _module(flags: Mapping[str, str]) -> BackendPipeline:
-    values: dict[str, Any] = {}
+    # Texts alone: what the engine makes of other types is a matter of `ci.settings`.
+    settings = {name: each.value for name, each in read_images(Path.cwd())[0].settings("").items()}
+    values: dict[str, Any] = {name: value for name, value in settings.items() if isinstance(value, str)}
     for name, hint in parameters(BackendPipeline).items():
         key = name.replace("-", "_")
         if dagger.Workspace in _alternatives(hint):

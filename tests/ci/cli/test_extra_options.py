@@ -44,6 +44,7 @@ def test_the_commands_are_these() -> None:
         "lr-ci build-and-push",
         "lr-ci verify",
         "lr-ci shell",
+        "lr-ci config",
         "lr-ci doctor",
         "lr-ci session",
         "lr-ci registry",
@@ -219,16 +220,24 @@ async def test_the_command_line_and_the_module_describe_an_option_alike(monkeypa
 
 @pytest.mark.parametrize("name", SHARED)
 def test_the_help_shows_a_description_as_it_is_written(in_process: InProcess, name: str) -> None:
-    shown = in_process("verify" if name in options_of(VerifyOptions) else "build-and-push", "--help").stdout
+    owners = {"verify": options_of(VerifyOptions), "plan": {"online"}}
+    command = next((command for command, names in owners.items() if name in names), "build-and-push")
+    shown = in_process(command, "--help").stdout
     words = [word for word in shown.split() if word != "│"]
     assert f" {SHARED[name].help}. [env var: LR_CI_{name.upper()}]" in " ".join(words)
 
 
 def test_what_is_given_counts_more_than_a_variable(monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> None:
-    for name, value in {"OWNER": "acme", "REF": "refs/tags/v1.0.0", "SHA": "9" * 40, "LATEST": "never"}.items():
+    for name, value in {
+        "OWNER": "acme",
+        "NAME": "links",
+        "REF": "refs/tags/v1.0.0",
+        "SHA": "9" * 40,
+        "LATEST": "never",
+    }.items():
         monkeypatch.setenv(f"LR_CI_{name}", value)
     assert in_process("plan").stdout.splitlines() == [
-        "ghcr.io/acme/lr-backend:sha-9999999",
-        "ghcr.io/acme/lr-backend:v1.0.0",
+        "ghcr.io/acme/links:sha-9999999",
+        "ghcr.io/acme/links:v1.0.0",
     ]
-    assert in_process("plan", "--ref", "refs/heads/x").stdout.splitlines()[1] == "ghcr.io/acme/lr-backend:x"
+    assert in_process("plan", "--ref", "refs/heads/x").stdout.splitlines()[1] == "ghcr.io/acme/links:x"
