@@ -6,7 +6,7 @@ from pipeline.concurrency import each
 from pipeline.progress import Progress
 from pipeline.publishing import Publication
 from pipeline.registry.client import Registry
-from pipeline.rules.errors import GuardError
+from pipeline.rules.errors import GuardError, RegistryError
 from pipeline.rules.labels import REVISION
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.report import TagForecast, TagOutcome
@@ -52,9 +52,13 @@ async def preview(plan: RunPlan, registry: Registry, progress: Progress) -> tupl
 
 
 async def _commit_of(plan: RunPlan, registry: Registry, digest: str) -> str | None:
-    """Return the commit of an image, by its label."""
-    manifest = await registry.manifest(digest)
-    return None if manifest is None else (await registry.config(manifest, plan.recipe.platform)).labels.get(REVISION)
+    """Return the commit of an image, by its label; None if that is not known."""
+    try:
+        manifest = await registry.manifest(digest)
+        config = None if manifest is None else await registry.config(manifest, plan.recipe.platform)
+    except RegistryError:  # publishing moves the tag away from an image that is not valid
+        return None
+    return None if config is None else config.labels.get(REVISION)
 
 
 def _forecast(plan: RunPlan, tag: PlannedTag, outcome: TagOutcome | None, reason: str | None) -> TagForecast:
