@@ -6,7 +6,7 @@ from pipeline.concurrency import each
 from pipeline.progress import Progress
 from pipeline.publishing import Publication
 from pipeline.registry.client import Registry
-from pipeline.rules.errors import GuardError
+from pipeline.rules.errors import GuardError, RegistryError
 from pipeline.rules.labels import REVISION
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.report import TagForecast, TagOutcome
@@ -52,9 +52,12 @@ async def preview(plan: RunPlan, registry: Registry, progress: Progress) -> tupl
 
 
 async def _commit_of(registry: Registry, digest: str) -> str | None:
-    """Return the commit of an image, by its label; of an index, the one of its first image."""
-    manifest = await registry.manifest(digest)
-    images = () if manifest is None else await registry.images(manifest)
+    """Return the commit of an image, by its label; of an index, that of its first image. None if it is not known."""
+    try:
+        manifest = await registry.manifest(digest)
+        images = () if manifest is None else await registry.images(manifest)
+    except RegistryError:  # publishing moves the tag away from an image that is not valid
+        return None
     return next((each.labels.get(REVISION) for each in images), None)
 
 
