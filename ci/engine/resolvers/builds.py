@@ -34,10 +34,9 @@ from pipeline.rules.stages import Stage, read_stages, through_stages
 _STEP = re.compile(r"^(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)$")
 _CACHED = "--> Using cache "
 _RUN_FAILED = re.compile(r'building at STEP "RUN (.*)": (?:.*: )?exit status (\d+)', re.DOTALL)
-_NOISE = re.compile(
-    r"^(subprocess exited |Error: building at STEP |Error: while running runtime"
-    r"|\[Warning\] one or more build args were not consumed: \[TARGET[A-Z ]+\]$)"  # those of --platform
-)
+_NOISE = re.compile(r"^(subprocess exited |Error: building at STEP |Error: while running runtime)")
+# buildah says so of the arguments that every build for a platform has, which nobody gave.
+_UNUSED = re.compile(r"\[Warning\] one or more build args were not consumed: \[TARGET[A-Z ]+\]")
 _NO_IMAGE = re.compile(r"from=([^\s,]+): no stage or image found with that name")
 _SECRET_NAME = re.compile(r"[\w.-]+")
 
@@ -53,6 +52,8 @@ class _Output:
     undecided: int = 0
 
     def take_stdout(self, line: str) -> None:
+        if _UNUSED.fullmatch(line):
+            return
         if found := _STEP.match(line):
             self.undecided += not found[1].upper().startswith("FROM ")
             self.stdout.clear()
