@@ -13,6 +13,7 @@ import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 from dagger import dag
@@ -43,7 +44,8 @@ def checks(owner: type) -> Iterator[str]:
 
 async def _check(top: Path) -> None:
     async with _engine(top / BuildOptions.source):
-        module = BackendPipeline(ws=dag.current_workspace(), registry=os.environ[REGISTRY])
+        values: dict[str, Any] = {"ws": dag.current_workspace(), "registry": os.environ[REGISTRY]}
+        module = BackendPipeline(**values)
         for name in checks(BackendPipeline):
             await getattr(module, name)()
             _say(f"{cli_name(name)} OK")
