@@ -1,7 +1,7 @@
 """What is slow to import, imported when it is first used: the Dagger SDK, the embedded engine, the GitHub client.
 
 Each takes between a tenth of a second and a second, and most commands and runs need none of them. This is the only
-place that defers an import; use it as `deferred.open_engine(…)`.
+place that defers an import; use it as `deferred.open_session(…)`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ci.engine.protocol.session_process import run_session
     from ci.github.issue_posting import post_deployment
-    from ci.local.dagger_engine import open_engine
+    from ci.local.dagger_engine import engine_for
+    from ci.local.dagger_session import open_session
 
-__all__ = ["open_engine", "post_deployment", "run_session"]
+__all__ = ["engine_for", "open_session", "post_deployment", "run_session"]
 
 _HOMES = {
-    "open_engine": "ci.local.dagger_engine",
+    "engine_for": "ci.local.dagger_engine",
+    "open_session": "ci.local.dagger_session",
     "post_deployment": "ci.github.issue_posting",
     "run_session": "ci.engine.protocol.session_process",
 }

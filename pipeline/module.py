@@ -88,7 +88,7 @@ class Publication:
     """What a run published."""
 
     digest: Annotated[str, Doc("Digest of the image, which every tag that was not kept points to")] = field()
-    image: Annotated[str, Doc("Image without tag or digest, such as ghcr.io/linkradar/lr-backend")] = field()
+    image: Annotated[str, Doc("Image without tag or digest, such as ghcr.io/acme/api")] = field()
     tags: Annotated[list[str], Doc("Names of the tags, in the order of writing")] = field()
     references: Annotated[list[str], Doc("Full references by tag, as for docker pull")] = field()
     # Fields, because each chained function would start Python again (3 s).
@@ -113,7 +113,7 @@ class BackendPipeline:
     annotation: Annotated[list[str] | None, _described("annotation")] = None
     registry: Annotated[str, _described("registry")] = RunRequest.registry
     owner: Annotated[str | None, _described("owner")] = None
-    name: Annotated[str, _described("name")] = RunRequest.name
+    name: Annotated[str | None, _described("name")] = None
     platform: Annotated[dagger.Platform, _described("platform")] = dagger.Platform(str(RunRequest.platform))
 
     @_module_function(cache="session")
@@ -136,7 +136,7 @@ class BackendPipeline:
         """Check that the image builds, for any checkout, including a pull request's; publish nothing."""
         request = self._request()
         recipe = recipe_of(request, await find_dockerfile(self._directory(), request.source))
-        await check_build(await self._source(recipe), self.name)
+        await check_build(await self._source(recipe), self.name or request.source)
 
     @_module_function(cache="never")
     async def build_and_push(

@@ -86,11 +86,14 @@ async def published_image(plan: RunPlan, digest: str | None, access: RegistryAcc
         access: How to reach the registry.
 
     Raises:
+        ImageNameError: The image's name or owner is not known.
         UsageError: The given digest is not valid.
         NotPublishedError: The registry has no image of the commit.
         AuthError: The registry denied access, or requires credentials.
         RegistryError: The registry failed.
     """
+    if plan.unnamed is not None:
+        raise plan.unnamed
     image, tag = plan.image, plan.tags.primary.name
     given = None if digest is None else parse_digest(digest)
     async with open_registry(image, access.credentials, access=Access.PULL, service_url=access.service_url) as registry:

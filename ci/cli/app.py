@@ -8,20 +8,22 @@ from typing import Annotated
 
 import typer
 
-from ci.cli import build_commands, doctor_command, github_commands, registry_commands, session_command
+from ci.cli import build_commands, config_command, doctor_command, github_commands, registry_commands, session_command
 from ci.cli.console import error_console, print_verbatim
+from ci.cli.extra_options import IMAGE_HELP
 from pipeline.rules.exit_codes import ExitCode
 from pipeline.rules.text import one_line
 
 app = typer.Typer(
     name="lr-ci",
-    help="Build the backend of this repository, publish it by the tagging rules, and print its digest.",
+    help="Build the image of this repository, publish it by the tagging rules, and print its digest.",
     epilog=f"Exit codes: {'; '.join(f'{code.value} {code.meaning}' for code in ExitCode)}.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 build_commands.register(app)
+config_command.register(app)
 doctor_command.register(app)
 session_command.register(app)
 app.add_typer(registry_commands.app, name="registry")
@@ -36,6 +38,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer passes it by po
 
 @app.callback()
 def _root(
+    context: typer.Context,
     *,
     version: Annotated[
         bool,
@@ -43,9 +46,14 @@ def _root(
             "--version", help="Print the version.", is_eager=True, callback=lambda value: _show_version(wanted=value)
         ),
     ] = False,
+    image: Annotated[
+        str | None,
+        typer.Option(help=IMAGE_HELP, metavar="NAME"),
+    ] = None,
 ) -> None:
-    """Build the backend of this repository, publish it by the tagging rules, and print its digest."""
+    """Build the image of this repository, publish it by the tagging rules, and print its digest."""
     del version
+    context.obj = image
 
 
 def main() -> None:

@@ -10,9 +10,14 @@ import typer
 
 from ci.cli.command import command
 from ci.cli.console import ConsoleProgress, error_console, print_verbatim
-from ci.cli.extra_options import CommonOptions, DebugOptions, EngineOptions, run_settings
+from ci.cli.extra_options import CommonOptions, DebugOptions, EngineOptions, ImageChoice, run_settings
+from ci.cli.invocation import Invocation
 from ci.cli.printing import headline, plan_text, print_answer, print_tags
+from ci.cli.publications import Prepare, publish_all, report_path
 from ci.cli.report_file import forget_report, write_report
+from ci.local.engine_session import engine_session
+from ci.local.local_run import Run
+from pipeline.rules.errors import PipelineError
 from pipeline.rules.runtime_checks import RuntimeChecks, parse_command
 from pipeline.rules.shared_options import (
     AccessOptions,
@@ -26,12 +31,12 @@ from pipeline.rules.shared_options import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanCommand(BuildOptions, ImageOptions, CommitOptions, TagOptions, CommonOptions):
+class PlanCommand(BuildOptions, ImageOptions, ImageChoice, CommitOptions, TagOptions, CommonOptions):
     """The options of `lr-ci plan`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildCommand(BuildOptions, ImageOptions, CommitOptions, EngineOptions, CommonOptions):
+class BuildCommand(BuildOptions, ImageOptions, ImageChoice, CommitOptions, EngineOptions, CommonOptions):
     """The options of `lr-ci build`."""
 
     output: Annotated[Path | None, typer.Option(help="Write the image to this file, as an OCI archive.")] = None
@@ -39,22 +44,30 @@ class BuildCommand(BuildOptions, ImageOptions, CommitOptions, EngineOptions, Com
 
 @dataclass(frozen=True, kw_only=True)
 class BuildAndPushCommand(
-    BuildOptions, ImageOptions, CommitOptions, PublishOptions, AccessOptions, EngineOptions, CommonOptions
+    BuildOptions, ImageOptions, ImageChoice, CommitOptions, PublishOptions, AccessOptions, EngineOptions, CommonOptions
 ):
     """The options of `lr-ci build-and-push`."""
 
     report: Annotated[
-        Path | None, typer.Option(help="Write the whole report to this file too, as JSON.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            help="Write the whole report to this file too, as JSON; with --all, each image's to FILE with its name: "
+            "report.NAME.json for report.json.",
+            metavar="FILE",
+        ),
     ] = None
+    all: Annotated[bool, typer.Option("--all", help="Publish every image that dagger.json has as a toolchain.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyCommand(VerifyOptions, ImageOptions, CommitOptions, AccessOptions, EngineOptions, CommonOptions):
+class VerifyCommand(
+    VerifyOptions, ImageOptions, ImageChoice, CommitOptions, AccessOptions, EngineOptions, CommonOptions
+):
     """The options of `lr-ci verify`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShellCommand(BuildOptions, CommitOptions, EngineOptions, DebugOptions):
+class ShellCommand(BuildOptions, ImageChoice, CommitOptions, EngineOptions, DebugOptions):
     """The options of `lr-ci shell`."""
 
     arguments: Annotated[
@@ -92,20 +105,55 @@ async def build(options: BuildCommand) -> None:
     print_answer(report.model_dump_json(indent=2) if options.json else answer)
 
 
-async def build_and_push(options: BuildAndPushCommand) -> None:
+async def build_and_push(invocation: Invocation[BuildAndPushCommand]) -> int | None:
     """Build the image, publish it under all its tags, and print its digest.
 
-    A commit is built once: if its image is already in the registry, only tags are written.
+    A commit is built once: if its image is already in the registry, only tags are written. With --all, each line of the
+    answer is the name of an image and its digest; an image that fails stops no other, and the exit code is the worst.
     """
+    if invocation.values["all"]:
+        return await _publish_all(invocation)
+    options = invocation.options()
     console = error_console()
     forget_report(options.report)
     run = await run_settings(options).prepare()
     with ConsoleProgress(console, show_output=options.debug) as progress:
-        report = await run.publish(progress)
+        async with engine_session(options.engine, [run.dockerfile], progress) as session:
+            report = await run.publish(progress, session)
     print_verbatim(console, headline(report))
     print_tags(console, report)
     print_answer(report.model_dump_json(indent=2) if options.json else report.digest)
     write_report(options.report, report)
+    return None
+
+
+async def _publish_all(invocation: Invocation[BuildAndPushCommand]) -> int:
+    values, console = invocation.values, error_console()
+    images = {image.name: image for image in invocation.images()}
+    for name in images:
+        forget_report(report_path(values["report"], name))
+
+    def prepare(name: str | None) -> Prepare:
+        async def prepared() -> Run:
+            return await run_settings(invocation.options(images[name])).prepare()
+
+        return prepared
+
+    def failed(name: str | None, error: Exception) -> None:
+        kind = "" if isinstance(error, PipelineError) else f"Internal error: {type(error).__name__}: "
+        print_verbatim(console, (f"error: {'' if name is None else f'{name}: '}{kind}{error}", "red"))
+
+    with ConsoleProgress(console, show_output=values["debug"]) as progress:
+        report = await publish_all({name: prepare(name) for name in images}, values["engine"], progress, failed)
+    published = {each.image: each.report for each in report.images if each.report is not None}
+    for name, each in published.items():
+        print_verbatim(console, headline(each))
+        print_tags(console, each)
+        write_report(report_path(values["report"], name), each)
+    lines = [f"{'' if name is None else f'{name} '}{each.digest}" for name, each in published.items()]
+    if values["json"] or lines:
+        print_answer(report.model_dump_json(indent=2) if values["json"] else "\n".join(lines))
+    return report.exit_code
 
 
 async def verify(options: VerifyCommand) -> None:

@@ -11,34 +11,44 @@ import typer
 
 from ci.cli.console import error_console
 from ci.cli.extra_options import DebugOptions
+from ci.cli.invocation import Invocation
 from ci.cli.lifecycle import run_command
-from pipeline.rules.shared_options import Option, environment_variable, options_of
+from pipeline.rules.shared_options import Option, environment_variable
 
 Options = TypeVar("Options", bound=DebugOptions)
-Command = Callable[[Options], Awaitable[None]]
+Command = Callable[[Any], Awaitable[int | None]]
+
+_GIVEN = {"COMMANDLINE", "ENVIRONMENT"}
 
 # Defaults that only the command line has.
 _FALLBACKS = {"token": "env:GITHUB_TOKEN for ghcr.io if it is set, then the login of docker login"}
 
 
-def command(app: typer.Typer, name: str | None = None) -> Callable[[Command[Options]], Command[Options]]:
+def command(app: typer.Typer, name: str | None = None) -> Callable[[Command], Command]:
     """Add a function to an application as a command.
 
-    The function takes one argument, `options`: a frozen dataclass. A field of it is annotated with the `Option` that
-    the module shares, or with Typer's own description of an option or argument that only `lr-ci` has.
+    The function takes one argument, `options`: a frozen dataclass; or `invocation`, an `Invocation` of one. A field of
+    it is annotated with the `Option` that the module shares, or with Typer's own description of an option or argument
+    that only `lr-ci` has.
 
     Args:
         app: The application.
         name: The command's name; the function's by default.
     """
 
-    def add(function: Command[Options]) -> Command[Options]:
-        model: type[Options] = get_type_hints(function)["options"]
+    def add(function: Command) -> Command:
+        hints = get_type_hints(function)
+        whole = "invocation" in hints
+        model: type[DebugOptions] = get_args(hints["invocation"])[0] if whole else hints["options"]
 
-        def run(**values: Any) -> None:  # noqa: ANN401 - the model says which
-            run_command(lambda: function(model(**_parsed(model, values))), error_console(), debug=values["debug"])
+        def run(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - the model says which
+            invocation = _invocation(model, function.__name__, context, values)
+            run_command(
+                lambda: function(invocation if whole else invocation.options()), error_console(), debug=values["debug"]
+            )
 
-        parameters = list(_parameters(model))
+        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        parameters = [context, *_parameters(model)]
         run.__name__ = function.__name__
         run.__doc__ = function.__doc__
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -49,11 +59,15 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Command[Opti
     return add
 
 
-def _parsed(model: type[DebugOptions], values: Mapping[str, Any]) -> dict[str, Any]:
-    parsers = {name: option.parse for name, option in options_of(model).items() if option.parse is not None}
-    parsed = {name: parse(values[name]) for name, parse in parsers.items() if values[name] is not None}
-    repeated = {name: option.parse_all for name, option in options_of(model).items() if option.parse_all is not None}
-    return {**values, **parsed, **{name: parse(values[name] or ()) for name, parse in repeated.items()}}
+def _invocation(
+    model: type[Options], function: str, context: typer.Context, values: Mapping[str, Any]
+) -> Invocation[Options]:
+    given = {
+        name: f"--{name.replace('_', '-')}" if source.name == "COMMANDLINE" else environment_variable(name)
+        for name in values
+        if (source := context.get_parameter_source(name)) is not None and source.name in _GIVEN
+    }
+    return Invocation(model, function, values, given, image=context.find_root().obj)
 
 
 def _parameters(model: type[DebugOptions]) -> Iterator[inspect.Parameter]:

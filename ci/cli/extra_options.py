@@ -12,7 +12,9 @@ from ci.local.engine_choice import EngineChoice
 from ci.local.local_run import RunSettings
 from ci.system.secret_source import SecretSource, SecretSourceError, parse_secret_source
 from pipeline.rules.errors import UsageError
-from pipeline.rules.shared_options import CommitOptions, RunRequest, environment_variable
+from pipeline.rules.shared_options import CommitOptions, ImageOptions, RunRequest, environment_variable
+
+IMAGE_HELP = "Image of the repository to take: the name of its toolchain in dagger.json."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,21 @@ class CommonOptions(DebugOptions):
     """The options of every command with an answer."""
 
     json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageChoice:
+    """Which image of a repository is meant; the options that are not given come from its files."""
+
+    image: Annotated[
+        str | None,
+        typer.Option(
+            help=IMAGE_HELP,
+            metavar="NAME",
+            envvar=environment_variable("image"),
+            rich_help_panel=ImageOptions.heading,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,11 +38,11 @@ class _InterruptedError(Exception):
         return f"Stopped by {name}, but the cleanup failed.\n{type(self.problem).__name__}: {self.problem}"
 
 
-def run_command(command: Callable[[], Awaitable[None]], console: Console, *, debug: bool) -> None:
+def run_command(command: Callable[[], Awaitable[int | None]], console: Console, *, debug: bool) -> None:
     """Run a command and exit with its exit code.
 
     Args:
-        command: What to run; it is cancelled when a signal stops it.
+        command: What to run; it is cancelled when a signal stops it. It may return an exit code, if it told why.
         console: The console for errors.
         debug: Whether to show tracebacks.
 
@@ -50,12 +50,14 @@ def run_command(command: Callable[[], Awaitable[None]], console: Console, *, deb
         typer.Exit: The command failed; with its exit code.
     """
     try:
-        anyio.run(_until_signal, command)
+        code = anyio.run(_until_signal, command)
     except BaseException as raised:  # noqa: BLE001 - the last resort; what is not shown is raised again
         error = first_error(raised) if isinstance(raised, BaseExceptionGroup) else raised
         if debug:
             _show_traceback(error, console)
         raise typer.Exit(_show(error, console, debug=debug)) from error
+    if code:
+        raise typer.Exit(code)
 
 
 def _show_traceback(error: BaseException, console: Console) -> None:
@@ -81,8 +83,9 @@ def _show(error: BaseException, console: Console, *, debug: bool) -> int:
     return code
 
 
-async def _until_signal(command: Callable[[], Awaitable[None]]) -> None:
+async def _until_signal(command: Callable[[], Awaitable[int | None]]) -> int | None:
     caught: list[int] = []
+    code: int | None = None
     # Open until the command has ended, so that a second signal cannot interrupt its cleanup.
     with anyio.open_signal_receiver(*_stopping_signals()) as signals:
         try:
@@ -94,7 +97,7 @@ async def _until_signal(command: Callable[[], Awaitable[None]]) -> None:
                         tasks.cancel_scope.cancel()
 
                 tasks.start_soon(watch)
-                await command()
+                code = await command()
                 tasks.cancel_scope.cancel()
         except BaseException as raised:
             if not caught:
@@ -103,6 +106,7 @@ async def _until_signal(command: Callable[[], Awaitable[None]]) -> None:
             raise _InterruptedError(caught[0], problem) from raised
     if caught:
         raise _InterruptedError(caught[0])
+    return code
 
 
 def _stopping_signals() -> list[signal.Signals]:

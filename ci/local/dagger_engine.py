@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +15,6 @@ import dagger
 from dagger import dag
 from pydantic import SecretStr
 
-from ci.engine.events import Observer
-from ci.engine.store.storage import Mirror
-from ci.local.dagger_session import open_session
 from ci.local.engine_choice import EngineKind
 from pipeline.engine.builder import NOT_SOURCE, DaggerBuilder, EngineAccess, Source
 from pipeline.engine.verification import verify_image
@@ -36,7 +32,7 @@ _HTTPS_PORT = 443
 
 @dataclass(frozen=True, slots=True)
 class DaggerEngine:
-    """An open session with an engine.
+    """An open session with an engine, as one image uses it.
 
     Attributes:
         builder: Builds and uploads the run's image.
@@ -87,18 +83,15 @@ class DaggerEngine:
             await container.terminal().sync()
         except dagger.DaggerError as error:
             msg = f"No shell could be opened in the image: {last_lines(str(error))}"
-            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version") from error
+            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- env") from error
 
     async def verify(self, image: ImageName, found: PublishedImage, checks: RuntimeChecks) -> VerifiedImage:
         """Run an image; see `pipeline.engine.verification`."""
         return await verify_image(image, found.digest, found.runtime, self.builder.access, checks)
 
 
-@asynccontextmanager
-async def open_engine(
+def engine_for(
     kind: EngineKind,
-    observer: Observer,
-    mirrors: Sequence[Mirror],
     *,
     source: Path,
     source_path: str,
@@ -106,28 +99,22 @@ async def open_engine(
     secrets: Mapping[str, SecretStr],
     image: ImageName,
     credentials: Credentials | None,
-) -> AsyncIterator[DaggerEngine]:
-    """Open a session with an engine, until the block ends.
+) -> DaggerEngine:
+    """Return the engine of the open session, for one image.
 
     Args:
-        kind: Which engine.
-        observer: Called with what the embedded engine does.
-        mirrors: Where the embedded engine looks for base images first.
+        kind: Which engine it is.
         source: The directory to build.
         source_path: Its path in the repository.
         recipe: How it is built.
         secrets: The build secrets by their ids.
         image: The image, whose registry the engine must reach.
         credentials: For that registry, or None.
-
-    Raises:
-        EngineError: The session could not be opened.
     """
-    async with open_session(kind, observer, mirrors):
-        directory = dag.host().directory(str(source.absolute()), exclude=list(NOT_SOURCE))
-        access = EngineAccess(credentials, _registry_service(image) if kind is EngineKind.DAGGER else None)
-        named = tuple(dag.set_secret(name, secret.get_secret_value()) for name, secret in secrets.items())
-        yield DaggerEngine(DaggerBuilder(Source(directory, source_path, recipe, named), access))
+    directory = dag.host().directory(str(source.absolute()), exclude=list(NOT_SOURCE))
+    access = EngineAccess(credentials, _registry_service(image) if kind is EngineKind.DAGGER else None)
+    named = tuple(dag.set_secret(name, secret.get_secret_value()) for name, secret in secrets.items())
+    return DaggerEngine(DaggerBuilder(Source(directory, source_path, recipe, named), access))
 
 
 def _registry_service(image: ImageName) -> dagger.Service | None:

@@ -1,20 +1,17 @@
-"""The engine of a run on the host: opened when it is first needed, closed with the run."""
+"""The engine as one image uses it: opened for the first thing that needs it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from ci import deferred
-from ci.engine.events import Event, OutputLine
-from ci.local.base_image_mirrors import prepare_base_images
-from ci.local.engine_choice import EngineChoice, EngineKind, choose_engine, require_root
-from pipeline.progress import Progress
+from ci.engine.events import Event
+from ci.local.engine_session import EngineSession
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.build_inputs import Recipe
 from pipeline.rules.errors import BuildError
@@ -25,43 +22,28 @@ if TYPE_CHECKING:
     from ci.local.dagger_engine import DaggerEngine
 
 
-class RunProgress(Progress, Protocol):
-    """A progress that also shows the events of the embedded engine."""
-
-    def engine_event(self, event: Event) -> None:
-        """Show one event of the embedded engine."""
-
-    def close(self) -> None:
-        """End a live display and release the terminal."""
-
-
 @dataclass(slots=True)
 class HostEngine:
-    """An `ImageBuilder` that opens an engine for the first thing that needs one.
+    """An `ImageBuilder` that opens the session for the first thing that needs it.
 
     Attributes:
-        stack: Closes the session.
-        choice: Which engine is requested.
+        session: The session, which other images may share.
         source: The directory to build.
         source_path: Its path in the repository.
         recipe: How it is built.
         secrets: The build secrets by their ids.
         image: The image, whose registry the engine must reach.
         credentials: For that registry, or None.
-        progress: Shows what happens.
     """
 
-    stack: AsyncExitStack
-    choice: EngineChoice
+    session: EngineSession
     source: Path
     source_path: str
     recipe: Recipe
     secrets: Mapping[str, SecretStr]
     image: ImageName
     credentials: Credentials | None
-    progress: RunProgress
     _engine: DaggerEngine | None = None
-    _held: list[Event] | None = None
 
     async def open(self) -> DaggerEngine:
         """Return the engine; open the session unless it is open.
@@ -70,18 +52,8 @@ class HostEngine:
             EngineError: No engine is available, or it does not answer.
         """
         if self._engine is None:
-            kind, reason = await choose_engine(self.choice)
-            self.progress.notice(f"Engine: {kind} ({reason}).")
-            mirrors = []
-            if kind is EngineKind.EMBEDDED:
-                require_root()
-                dockerfile = self.source / self.recipe.dockerfile
-                arguments = dict(self.recipe.build_args)
-                mirrors = await prepare_base_images(dockerfile, self.progress.notice, arguments)
-            session = deferred.open_engine(
-                kind,
-                self._observe,
-                mirrors,
+            self._engine = deferred.engine_for(
+                await self.session.open(),
                 source=self.source,
                 source_path=self.source_path,
                 recipe=self.recipe,
@@ -89,28 +61,21 @@ class HostEngine:
                 image=self.image,
                 credentials=self.credentials,
             )
-            self._engine = await self.stack.enter_async_context(session)
         return self._engine
 
     async def run_inside(self, plan: RunPlan, command: Sequence[str]) -> str:
         """Run a command in the image and return its output; the progress shows it only if the command fails."""
         engine = await self.open()
         held: list[Event] = []
-        self._held = held
+        self.session.held = held
         try:
             return await engine.run_inside(plan, command)
         except BuildError:
             for event in held:
-                self.progress.engine_event(event)
+                self.session.progress.engine_event(event)
             raise
         finally:
-            self._held = None
-
-    def _observe(self, event: Event) -> None:
-        if self._held is not None and isinstance(event, OutputLine) and event.stream == "stdout":
-            self._held.append(event)
-        else:
-            self.progress.engine_event(event)
+            self.session.held = None
 
     async def content(self) -> str:
         """Return a digest of the source as it is."""

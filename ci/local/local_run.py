@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from ci.local.engine_choice import EngineChoice
+from ci.local.engine_session import Dockerfile, EngineSession, RunProgress, engine_session
 from ci.local.git_checkout import HostCheckout, read_host_checkout
-from ci.local.host_engine import HostEngine, RunProgress
+from ci.local.host_engine import HostEngine
 from ci.local.registry_login import GITHUB_TOKEN, docker_credentials
 from ci.system.secret_source import SecretSource, SecretSourceError
 from pipeline.progress import Steps
@@ -33,7 +34,12 @@ from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, publish_run, published_image
 
 
-def _current_directory() -> Path:
+def current_directory() -> Path:
+    """Return the current directory.
+
+    Raises:
+        UsageError: It was removed.
+    """
     try:
         return Path.cwd()
     except FileNotFoundError as error:
@@ -55,7 +61,7 @@ class RunSettings:
     """
 
     request: RunRequest
-    folder: Path = field(default_factory=_current_directory)
+    folder: Path = field(default_factory=current_directory)
     username: str | None = None
     token: SecretSource | None = None
     build_secrets: Mapping[str, SecretSource] = field(default_factory=dict)
@@ -140,15 +146,24 @@ class Run:
     credentials: Credentials | None
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)
 
-    async def publish(self, progress: RunProgress) -> BuildReport:
+    @property
+    def dockerfile(self) -> Dockerfile:
+        """The Dockerfile, with the arguments that it is built with."""
+        return Dockerfile(self.source / self.plan.recipe.dockerfile, dict(self.plan.recipe.build_args))
+
+    async def publish(self, progress: RunProgress, session: EngineSession) -> BuildReport:
         """Build and publish.
+
+        Args:
+            progress: Shows what happens.
+            session: The session with an engine, which other runs may share.
 
         Raises:
             PipelineError: One of its subclasses, by what went wrong.
         """
         credentials = await self._signed_in(progress)
-        async with self._engine(progress, credentials) as engine:
-            return await publish_run(self.plan, engine, RegistryAccess(credentials), progress)
+        engine = self._in_session(session, credentials)
+        return await publish_run(self.plan, engine, RegistryAccess(credentials), progress)
 
     async def build(self, progress: RunProgress, output: Path | None) -> None:
         """Build without publishing, and write the image to a file if one is given, as an OCI archive.
@@ -176,7 +191,7 @@ class Run:
         """
         if not command and not sys.stdin.isatty():
             msg = "A shell needs a terminal, and standard input is not one."
-            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- bin/rails --version")
+            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- env")
         async with self._built(progress) as engine:
             if command:
                 return await engine.run_inside(self.plan, command)
@@ -203,18 +218,19 @@ class Run:
 
     @asynccontextmanager
     async def _engine(self, progress: RunProgress, credentials: Credentials | None) -> AsyncIterator[HostEngine]:
-        async with AsyncExitStack() as stack:
-            yield HostEngine(
-                stack=stack,
-                choice=self.settings.engine,
-                source=self.source,
-                source_path=self.settings.request.source,
-                recipe=self.plan.recipe,
-                secrets=self.secrets,
-                image=self.plan.image,
-                credentials=credentials,
-                progress=progress,
-            )
+        async with engine_session(self.settings.engine, [self.dockerfile], progress) as session:
+            yield self._in_session(session, credentials)
+
+    def _in_session(self, session: EngineSession, credentials: Credentials | None) -> HostEngine:
+        return HostEngine(
+            session=session,
+            source=self.source,
+            source_path=self.settings.request.source,
+            recipe=self.plan.recipe,
+            secrets=self.secrets,
+            image=self.plan.image,
+            credentials=credentials,
+        )
 
     @asynccontextmanager
     async def _built(self, progress: RunProgress) -> AsyncIterator[HostEngine]:

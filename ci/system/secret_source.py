@@ -19,6 +19,8 @@ from ci.system.processes import run_process
 
 _COMMAND_SECONDS = 60.0
 _ORDINARY_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,39}")
+_PROGRAM = re.compile(r"[\w./-]{1,30}", re.ASCII)
+_HIDDEN = "(not shown)"
 _SPELLING = "Use env:NAME, file:PATH or cmd:COMMAND."
 
 
@@ -58,6 +60,21 @@ class SecretSource:
     def is_set(self) -> bool:
         """Whether an environment variable is set and not empty; other kinds are known only when they are read."""
         return self.kind is not SecretKind.ENV or bool(os.environ.get(self.place, "").strip())
+
+    @property
+    def reference(self) -> str:
+        """The spelling of the place, without what may be the secret itself; of a command, its program."""
+        match self.kind:
+            case SecretKind.ENV:
+                shown = self.place if _ORDINARY_NAME.fullmatch(self.place) else _HIDDEN
+            case SecretKind.FILE:
+                shown = _describe_path(self.place)
+            case SecretKind.CMD:
+                program, _, rest = self.place.strip().partition(" ")
+                shown = f"{program} …" if rest and _PROGRAM.fullmatch(program) else _HIDDEN
+            case _:
+                assert_never(self.kind)
+        return f"{self.kind}:{shown}"
 
     async def read(self) -> SecretStr:
         """Read the secret exactly as it is, with a newline at its end if there is one.

@@ -37,7 +37,7 @@ def build_error(error: dagger.DaggerError, what: str) -> PipelineError:
 
     Args:
         error: The engine's error.
-        what: What was built, such as `lr-backend from Dockerfile`.
+        what: What was built, such as `api from Dockerfile`.
 
     Returns:
         An error that ends with the failed command, its exit code and its last output, if a command failed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Self
 
@@ -25,3 +26,9 @@ class ExitCode(IntEnum):
     AUTH = 4, "access denied"
     NETWORK = 5, "registry, network or engine failed"
     GUARD = 6, "refused by a guard"
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the exit code of several runs: a bug's if there is one, else the highest."""
+    found = set(codes)
+    return int(ExitCode.BUG if ExitCode.BUG in found else max(found, default=ExitCode.OK))

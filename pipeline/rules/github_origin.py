@@ -1,4 +1,4 @@
-"""Repositories on GitHub, recognised by the URL of a git remote.
+"""What the URL of a git remote says of its repository.
 
 Pure.
 """
@@ -13,6 +13,9 @@ _ORIGIN = re.compile(
     r"(?:(?i:(?:www\.|ssh\.)?github\.com))(?::[0-9]+)?[/:]+"
     r"(?P<owner>[A-Za-z0-9_-]+)/(?P<repository>[A-Za-z0-9._-]+?)(?:\.git)?/?"
 )
+
+
+_LAST_PART = re.compile(r"(?P<name>[^/:]+?)(?:\.git)?/*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +49,10 @@ def github_repository(origin: str | None) -> GitHubRepository | None:
     """
     match = None if origin is None else _ORIGIN.fullmatch(origin.strip())
     return None if match is None else GitHubRepository(owner=match["owner"], name=match["repository"])
+
+
+def repository_name(origin: str | None) -> str | None:
+    """Return the name of the repository that a remote's URL or path refers to, wherever it is hosted."""
+    text = "" if origin is None else re.split(r"[?#]", origin.strip(), maxsplit=1)[0].rstrip("/")
+    match = _LAST_PART.fullmatch(re.split(r"[/:]", text)[-1])
+    return None if match is None else match["name"]

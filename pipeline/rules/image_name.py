@@ -108,12 +108,12 @@ class Reference:
         return is_loopback(self.registry)
 
 
-def image_name(registry: str, owner: str, name: str) -> ImageName:
+def image_name(registry: str, owner: str | None, name: str) -> ImageName:
     """Join the parts of an image's name and check them.
 
     Args:
         registry: Host and optional port, such as `ghcr.io` or `localhost:5001`.
-        owner: The image's owner; converted to lower case, as GitHub's owners are case-insensitive.
+        owner: The image's owner, if it has one; converted to lower case, as GitHub's owners are case-insensitive.
         name: The image's own name, in lower case.
 
     Raises:
@@ -128,12 +128,17 @@ def image_name(registry: str, owner: str, name: str) -> ImageName:
             msg,
             hint="It has neither a dot nor a port: give the full host name, or add the port, such as registry:5000.",
         )
-    repository = f"{owner.lower()}/{name}"
+    repository = name if owner is None else f"{owner.lower()}/{name}"
     if _REPOSITORY.fullmatch(repository) is None or len(repository) > _LONGEST_REPOSITORY:
-        msg = f"Invalid image name {quoted(f'{owner}/{name}')}."
-        hint = "Use lower-case letters and digits, separated by single . _ or -, such as linkradar/lr-backend."
+        msg = f"Invalid image name {quoted(name if owner is None else f'{owner}/{name}')}."
+        hint = "Use lower-case letters and digits, separated by single . _ or -, such as acme/api."
         raise ImageNameError(msg, hint=hint)
     return ImageName(registry=registry.lower(), repository=repository)
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a name is valid without its registry and owner."""
+    return _REPOSITORY.fullmatch(name) is not None and len(name) <= _LONGEST_REPOSITORY
 
 
 def parse_reference(text: str) -> Reference | None:

@@ -11,17 +11,18 @@ from dataclasses import dataclass, field, replace
 from pipeline.rules.build_inputs import BuildInputs, Recipe, default_dockerfile
 from pipeline.rules.checkout import Checkout, Commit, effective_commit, effective_ref
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, PipelineError, SourceMismatchError, UsageError
-from pipeline.rules.github_origin import GitHubRepository, github_repository
-from pipeline.rules.image_name import ImageName, image_name
+from pipeline.rules.github_origin import GitHubRepository, github_repository, repository_name
+from pipeline.rules.image_name import ImageName, image_name, is_image_name
 from pipeline.rules.labels import check_given
 from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
 from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.source_path import missing_dockerfile, missing_source
 from pipeline.rules.tagging import TagPlan, plan_dirty, plan_tags
-from pipeline.rules.text import listed
+from pipeline.rules.text import listed, quoted
 
-_DEFAULT_OWNER = "linkradar"
+_UNNAMED = "image"
+"""Stands for a name that is not known, so that the image can be built nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class RunPlan:
         dirty: The paths that differ from the commit.
         problem: Why there is nothing to build, if that is known.
         allow_dirty: Whether a dirty tree may be published.
-        owner_known: False if neither the caller nor the origin specifies the image's owner.
+        unnamed: Why the image may not be published under its name, if that is not known.
         notices: What the user should know before the run starts.
     """
 
@@ -55,7 +56,7 @@ class RunPlan:
     dirty: tuple[str, ...] = ()
     problem: UsageError | None = None
     allow_dirty: bool = False
-    owner_known: bool = True
+    unnamed: ImageNameError | None = None
     notices: tuple[str, ...] = ()
 
     def commit_report(self) -> CommitReport:
@@ -88,9 +89,8 @@ class RunPlan:
 
     def refusals(self) -> Iterator[PipelineError]:
         """Return why publishing would be refused, whatever the registry has."""
-        if not self.owner_known and not self.image.is_loopback:
-            msg = f"The owner of {self.image.name} on {self.image.registry} is not known."
-            yield ImageNameError(msg, hint="Give --owner, or set the remote `origin` to the repository on GitHub.")
+        if self.unnamed is not None:
+            yield self.unnamed
         if self.problem is not None:
             yield self.problem
         if self.dirty and not self.allow_dirty:
@@ -102,7 +102,7 @@ class RunPlan:
         """Check that the image may be published.
 
         Raises:
-            ImageNameError: The image's owner is not known, and the registry is not a local one.
+            ImageNameError: The image's name or owner is not known.
             UsageError: The source directory or its Dockerfile does not exist.
             DirtyTreeError: The working tree differs from the commit, and the request does not allow that.
         """
@@ -145,14 +145,11 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
     """
     origin = None if checkout is None else checkout.origin
     repository = github_repository(origin)
-    owner = request.owner or (None if repository is None else repository.owner)
-    image = image_name(request.registry, owner or _DEFAULT_OWNER, request.name)
+    image, unnamed = _image(request, repository, origin)
     ref = effective_ref(checkout, request.ref)
     commit = effective_commit(checkout, request.sha)
     recipe = recipe_of(request, default_dockerfile(() if checkout is None else checkout.dockerfiles))
     notices: list[str] = []
-    if owner is None:
-        notices.append(f"No --owner given, and origin is not on GitHub: using {_DEFAULT_OWNER!r}.")
     if checkout is not None and checkout.tagged is not None and checkout.tagged != commit.sha:
         msg = f"{ref} points to commit {short_sha(checkout.tagged)}, not to {commit.short_sha}."
         raise SourceMismatchError(msg, hint=f"Check the tag out: git checkout {ref.removeprefix('refs/tags/')}")
@@ -172,9 +169,27 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
         dirty=() if checkout is None else checkout.dirty,
         problem=None if checkout is None else _problem(request, checkout),
         allow_dirty=request.allow_dirty,
-        owner_known=owner is not None,
+        unnamed=unnamed,
         notices=tuple(notices),
     )
+
+
+def _image(
+    request: RunRequest, repository: GitHubRepository | None, origin: str | None
+) -> tuple[ImageName, ImageNameError | None]:
+    """Return the image, and why it may not be published under that name, if a part of it is not known."""
+    owner = request.owner or (None if repository is None else repository.owner)
+    name = request.name if request.name is not None else (repository_name(origin) or "").lower()
+    if request.name is None and not is_image_name(name):
+        reason = f"{quoted(name)} is not a valid one" if name else "the repository has no remote `origin`"
+        msg = f"The name of the image is not known: {reason}."
+        hint = "Give --name, or set it in the repository's .env or dagger.json."
+        return image_name(request.registry, owner, _UNNAMED), ImageNameError(msg, hint=hint)
+    image = image_name(request.registry, owner, name)
+    if owner is None and not image.is_loopback:
+        msg = f"The owner of {image.name} on {image.registry} is not known."
+        return image, ImageNameError(msg, hint="Give --owner, or set the remote `origin` to the repository on GitHub.")
+    return image, None
 
 
 def _problem(request: RunRequest, checkout: Checkout) -> UsageError | None:

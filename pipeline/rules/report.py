@@ -69,7 +69,7 @@ class BuildReport(BaseModel):
     model_config = ConfigDict(frozen=True, title="BuildReport")
 
     schema_version: Literal[1] = 1
-    image: str = Field(description="The image without tag or digest, such as ghcr.io/linkradar/lr-backend.")
+    image: str = Field(description="The image without tag or digest, such as ghcr.io/acme/api.")
     digest: str = Field(description="The manifest's digest, which every tag that was not kept points to.")
     reference: str = Field(description="image@digest, which never moves.")
     primary: str = Field(description="The full reference by the tag of the commit, as for docker pull.")

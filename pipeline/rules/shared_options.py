@@ -94,7 +94,7 @@ class ImageOptions:
     owner: Annotated[str | None, Option("Owner of the image", fallback="the origin's owner if that is on GitHub")] = (
         None
     )
-    name: Annotated[str, Option("Name of the image")] = "lr-backend"
+    name: Annotated[str | None, Option("Name of the image", fallback="the name of the origin's repository")] = None
 
 
 @dataclass(frozen=True, kw_only=True)

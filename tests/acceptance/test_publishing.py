@@ -153,6 +153,7 @@ def test_build_options_reach_the_image(
     secret = 'RUN --mount=type=secret,id=word test "$(cat /run/secrets/word)" = hunter2'
     stages = [f"FROM {base} AS wanted", "ARG GREETING", secret, "ENV GREETING=$GREETING", "FROM wanted", "RUN exit 1"]
     workspace.write("services/api/Containerfile", "\n".join(stages))
+    workspace.write(".env", "BACKEND_PIPELINE_NAME=lr-backend\n")
     workspace.commit("Add a service")
     lr_ci = small_lr_ci.with_variables(WORD="hunter2")
     options = [

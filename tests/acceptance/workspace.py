@@ -45,12 +45,13 @@ class Workspace:
 
     @classmethod
     def with_backend(cls, folder: Path) -> Workspace:
-        """Make a repository with one commit, which holds this repository's backend."""
+        """Make a repository with one commit, which holds this repository's backend and its settings."""
         workspace = cls.create(folder)
         for path in _tracked("backend"):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, target)
+        shutil.copy(ROOT / ".env", folder)
         workspace.commit("Keep links\n\nAll of them.")
         return workspace
 
@@ -59,6 +60,7 @@ class Workspace:
         """Make a repository with one commit, which holds a backend that is a Dockerfile alone."""
         workspace = cls.create(folder)
         workspace.write("backend/Dockerfile", dockerfile)
+        workspace.write(".env", "BACKEND_PIPELINE_NAME=lr-backend\n")
         workspace.commit("Build next to nothing")
         return workspace
 

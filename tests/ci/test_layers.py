@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = {
     "bench": {"bench", "ci", "pipeline"},
     "ci/github": {"ci.github", "ci.system", "pipeline"},
+    "ci/settings": {"ci.settings", "pipeline.rules"},
     "ci/local_registry": {"ci.local_registry", "ci.dockerfile", "ci.system", "pipeline"},
 }
 

@@ -51,7 +51,9 @@ def run_plan(
     dirty: tuple[str, ...] = (),
     allow_dirty: bool = False,
 ) -> RunPlan:
-    request = RunRequest(registry=host, ref=ref, latest=latest, platform=platform, allow_dirty=allow_dirty)
+    request = RunRequest(
+        registry=host, name=IMAGE.name, ref=ref, latest=latest, platform=platform, allow_dirty=allow_dirty
+    )
     return plan_run(request, checkout(sha=sha, dirty=dirty))
 
 

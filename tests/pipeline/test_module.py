@@ -101,7 +101,7 @@ async def test_a_plan_is_json_and_takes_the_flags_values(monkeypatch: pytest.Mon
     answer = await _call("plan", {"ref": "refs/tags/v1.2.3", "latest": "NEVER"})
     assert '"tags": [\n    "sha-9c68c4a",\n    "v1.2.3"\n  ]' in answer
     assert '"latest": "never"' in answer
-    assert '"image": "ghcr.io/acme/lr-backend"' in answer
+    assert '"image": "ghcr.io/acme/links"' in answer
 
 
 async def test_what_a_publication_answers_starts_no_further_function(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,8 +67,11 @@ def checkout(origin: Workspace, tmp_path: Path) -> Workspace:
 
 
 def module(**options: Any) -> Any:
-    """Construct the module as the runtime does for a call in the session's working directory."""
-    return BackendPipeline(**({"ws": dag.current_workspace()} | options))
+    """Construct the module as the runtime does for a call in the session's working directory.
+
+    A Dagger engine reads the name from the `.env` there; the embedded one does not load modules.
+    """
+    return BackendPipeline(**({"ws": dag.current_workspace(), "name": "lr-backend"} | options))
 
 
 def service(registry: RunningRegistry) -> dagger.Service:
@@ -283,7 +286,7 @@ async def test_a_worktree_has_no_origin(checkout: Workspace) -> None:
     plan = json.loads(await module(ws=HostFiles(dag, checkout.folder / "worktree")).plan())
 
     assert (plan["commit"]["sha"], plan["ref"], plan["dirty"]) == (checkout.head, "refs/heads/other", [])
-    assert plan["image"] == "ghcr.io/linkradar/lr-backend"
+    assert plan["image"] == "ghcr.io/lr-backend"
     assert plan["commit"]["url"] is None
 
 

@@ -31,8 +31,7 @@ TOOL, TOOL_REF = "linkradar/backend-pipeline", "v0.1.0"
 _STAND_INS = Path(__file__).with_name("stand_ins")
 _USES = re.compile(r"uses: (?P<action>[^\s./][^\s@]+)@(?P<ref>\S+)")
 _WORKFLOW_CONTEXT = re.compile(rb"\bjob\.(workflow_sha|workflow_repository)\b")
-_CALL = re.compile(rb"^    uses: \./\.github/workflows/build-(?:backend|image)\.yml.*\n", re.MULTILINE)
-_INPUTS = re.compile(rb"^    with:\n(?: {6}.+\n)+", re.MULTILINE)
+_CALL = re.compile(rb"(\./\.github/workflows/build-)backend")
 _FOREIGN = (
     "ACT",
     "DAGGER_",
@@ -51,6 +50,7 @@ _NEEDED = [
     "README.md",
     "LICENSE",
     "dagger.json",
+    ".env",
     ".gitignore",
     "pipeline",
     "ci",
@@ -252,11 +252,7 @@ def repository(folder: Path, message: str = "Keep links\n\nAll of them.", docker
 def _for_act(name: str, workflow: bytes) -> bytes:
     """Return a workflow without what act does not know, as said above."""
     if name.startswith("deploy-"):
-        backend = (WORKFLOWS / "build-backend.yml").read_bytes()
-        call, inputs = _CALL.search(backend), _INPUTS.search(backend)
-        assert call is not None
-        assert inputs is not None
-        return _CALL.sub(lambda _: call[0] + inputs[0], workflow)
+        return _CALL.sub(rb"\1image", workflow)
     return _WORKFLOW_CONTEXT.sub(lambda match: b"env.JOB_" + match[1].upper(), workflow)
 
 

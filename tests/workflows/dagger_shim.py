@@ -23,6 +23,7 @@ from ci.engine.events import Event, OutputLine
 from ci.local.base_image_mirrors import prepare_base_images
 from ci.local.dagger_session import open_session
 from ci.local.engine_choice import RUNNER_HOST, EngineKind
+from ci.settings.images import choose_image, read_images
 from pipeline.module import BackendPipeline
 from pipeline.rules.shared_options import BuildOptions
 from tests.pipeline.interface import cli_name
@@ -44,7 +45,10 @@ def checks(owner: type) -> Iterator[str]:
 
 async def _check(top: Path) -> None:
     async with _engine(top / BuildOptions.source):
-        values: dict[str, Any] = {"ws": dag.current_workspace(), "registry": os.environ[REGISTRY]}
+        # Texts alone: what the engine makes of other types is a matter of `ci.settings`.
+        settings = {name: each.value for name, each in read_images(top)[0].settings("").items()}
+        texts = {name: value for name, value in settings.items() if isinstance(value, str)}
+        values: dict[str, Any] = {"ws": dag.current_workspace(), "registry": os.environ[REGISTRY]} | texts
         module = BackendPipeline(**values)
         for name in checks(BackendPipeline):
             await getattr(module, name)()
@@ -52,7 +56,9 @@ async def _check(top: Path) -> None:
 
 
 async def _run(command: list[str], top: Path) -> int:
-    async with _engine(top / (os.environ.get("LR_CI_SOURCE") or BuildOptions.source)):
+    settings = choose_image(read_images(top), os.environ.get("LR_CI_IMAGE") or None).settings("")
+    configured = str(settings["source"].value) if "source" in settings else BuildOptions.source
+    async with _engine(top / (os.environ.get("LR_CI_SOURCE") or configured)):
         done = await anyio.run_process(command, stdout=None, stderr=None, env=_environment(), check=False)
     return done.returncode
 

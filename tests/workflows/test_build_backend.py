@@ -36,7 +36,7 @@ def test_a_push_to_master_publishes_its_commit_and_hands_on_the_report(
     summary = run.step(SUMMARY).summary
     assert outputs["digest"] in summary
     assert f"docker pull {image.name}:sha-{small.short}" in summary
-    kept = (run.artifacts / "build-report-lr-backend" / "build-report.json").read_text(encoding="utf-8")
+    kept = (run.artifacts / "build-report" / "build-report.json").read_text(encoding="utf-8")
     assert BuildReport.model_validate_json(kept) == report
     assert act.token not in run.text
 

@@ -149,6 +149,11 @@ def test_a_caller_gets_every_output_that_the_report_is_rendered_to() -> None:
         assert backend["outputs"][name] == output | {"value": f"${{{{ jobs.image.outputs.{name} }}}}"}
 
 
+def test_the_backend_is_what_the_called_workflow_builds_without_inputs() -> None:
+    """`act.py` replaces the one by the other."""
+    assert load("build-backend.yml")["jobs"]["image"].keys() == {"name", "uses", "permissions"}
+
+
 def test_every_input_and_secret_of_the_called_workflow_is_optional_and_used() -> None:
     call = triggers("build-image.yml")["workflow_call"]
     for kind in ("inputs", "secrets"):
@@ -160,7 +165,7 @@ def test_every_input_and_secret_of_the_called_workflow_is_optional_and_used() ->
 def test_options_of_the_called_workflow_are_those_of_lr_ci() -> None:
     (step,) = [step for name, step in steps() if name == "build-image.yml: build-and-push: Build and publish"]
     set_by_variable = {name.removeprefix("LR_CI_").lower() for name in step["env"] if name.startswith("LR_CI_")}
-    assert set_by_variable <= set(SHARED)
+    assert set_by_variable <= {*SHARED, "image"}
 
 
 def test_runs_of_one_ref_and_commit_wait_for_each_other_and_are_never_cancelled() -> None:

@@ -225,10 +225,16 @@ def test_the_help_shows_a_description_as_it_is_written(in_process: InProcess, na
 
 
 def test_what_is_given_counts_more_than_a_variable(monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> None:
-    for name, value in {"OWNER": "acme", "REF": "refs/tags/v1.0.0", "SHA": "9" * 40, "LATEST": "never"}.items():
+    for name, value in {
+        "OWNER": "acme",
+        "NAME": "links",
+        "REF": "refs/tags/v1.0.0",
+        "SHA": "9" * 40,
+        "LATEST": "never",
+    }.items():
         monkeypatch.setenv(f"LR_CI_{name}", value)
     assert in_process("plan").stdout.splitlines() == [
-        "ghcr.io/acme/lr-backend:sha-9999999",
-        "ghcr.io/acme/lr-backend:v1.0.0",
+        "ghcr.io/acme/links:sha-9999999",
+        "ghcr.io/acme/links:v1.0.0",
     ]
-    assert in_process("plan", "--ref", "refs/heads/x").stdout.splitlines()[1] == "ghcr.io/acme/lr-backend:x"
+    assert in_process("plan", "--ref", "refs/heads/x").stdout.splitlines()[1] == "ghcr.io/acme/links:x"

@@ -12,6 +12,7 @@ from tests.ci.cli.command import LR_CI, InProcess, environment, lr_ci
 from tests.ci.repositories import Repository
 
 SHA = "9c68c4a0b1d2e3f405162738495a6b7c8d9e0f1a"
+ACME = ("--owner", "acme", "--name", "links")
 RELEASE = ("--ref", "refs/tags/v1.2.3", "--sha", SHA)
 CONDITION = "latest moves only if no release higher than v1.2.3 is published.\n"
 PUBLISHABLE = "Only refs/heads/<branch> and refs/tags/vX.Y.Z"
@@ -21,7 +22,7 @@ class TestOutsideAGitRepository:
     """The ref and the commit say it all, so a job needs no checkout to know its tags."""
 
     def test_json_has_the_image_and_its_tags_in_the_order_of_writing(self, tmp_path: Path) -> None:
-        run = lr_ci(tmp_path, "plan", "--owner", "LinkRadar", *RELEASE, "--json")
+        run = lr_ci(tmp_path, "plan", "--owner", "LinkRadar", "--name", "lr-backend", *RELEASE, "--json")
         assert (run.exit_code, run.stderr) == (0, CONDITION)
         plan = json.loads(run.stdout)
         assert plan["image"] == "ghcr.io/linkradar/lr-backend"
@@ -36,14 +37,20 @@ class TestOutsideAGitRepository:
         image = "localhost:5001/acme/links"
         assert run.stdout == f"{image}:sha-9c68c4a\n{image}:v1.2.3\n{image}:latest\n"
 
-    def test_an_owner_that_nobody_names_is_said_beside_the_answer(self, tmp_path: Path) -> None:
-        run = lr_ci(tmp_path, "plan", *RELEASE)
+    @pytest.mark.parametrize(
+        ("flags", "image", "refusal"),
+        [
+            ((), "image", "The name of the image is not known: the repository has no remote `origin`."),
+            (("--name", "links"), "links", "The owner of links on ghcr.io is not known."),
+        ],
+    )
+    def test_a_name_that_nobody_gives_is_said_beside_the_answer(
+        self, tmp_path: Path, flags: tuple[str, ...], image: str, refusal: str
+    ) -> None:
+        run = lr_ci(tmp_path, "plan", *RELEASE, *flags)
         assert run.exit_code == 0
-        assert run.stdout.splitlines()[0] == "ghcr.io/linkradar/lr-backend:sha-9c68c4a"
-        assert run.stderr == (
-            "Publishing would be refused: The owner of lr-backend on ghcr.io is not known.\n"
-            f"No --owner given, and origin is not on GitHub: using 'linkradar'.\n{CONDITION}"
-        )
+        assert run.stdout.splitlines()[0] == f"ghcr.io/{image}:sha-9c68c4a"
+        assert run.stderr == f"Publishing would be refused: {refusal}\n{CONDITION}"
 
     def test_the_environment_stands_in_for_options(self, tmp_path: Path) -> None:
         env = {"LR_CI_REGISTRY": "registry.example.org", "LR_CI_OWNER": "acme", "LR_CI_NAME": "links"}
@@ -53,7 +60,7 @@ class TestOutsideAGitRepository:
     def test_empty_variables_are_as_none(self, tmp_path: Path) -> None:
         env = {"LR_CI_REGISTRY": "", "LR_CI_OWNER": "", "LR_CI_NAME": "", "LR_CI_DEBUG": ""}
         run = lr_ci(tmp_path, "plan", *RELEASE, env=env)
-        assert run.stdout.splitlines()[0] == "ghcr.io/linkradar/lr-backend:sha-9c68c4a"
+        assert run.stdout.splitlines()[0] == "ghcr.io/image:sha-9c68c4a"
 
     @pytest.mark.parametrize("policy", ["never", "NEVER"])
     def test_latest_may_be_left_alone(self, tmp_path: Path, policy: str) -> None:
@@ -61,7 +68,7 @@ class TestOutsideAGitRepository:
         assert json.loads(run.stdout)["tags"] == ["sha-9c68c4a", "v1.2.3"]
 
     def test_git_is_not_needed(self, tmp_path: Path) -> None:
-        run = lr_ci(tmp_path, "plan", "--owner", "acme", *RELEASE, env={"PATH": str(tmp_path)})
+        run = lr_ci(tmp_path, "plan", *ACME, *RELEASE, env={"PATH": str(tmp_path)})
         assert (run.exit_code, run.stderr) == (0, CONDITION)
 
     def test_nothing_is_written(self, tmp_path: Path) -> None:
@@ -76,7 +83,7 @@ class TestInAGitRepository:
         repository.write("elsewhere")
         run = lr_ci(repository.top / "backend", "plan", "--json")
         plan = json.loads(run.stdout)
-        assert plan["image"] == "ghcr.io/acme/lr-backend"
+        assert plan["image"] == "ghcr.io/acme/links"
         assert plan["tags"] == [f"sha-{repository.head[:7]}", "master"]
         assert plan["commit"]["message"] == "Save links"
         assert plan["commit"]["time"] == "2025-11-03T13:30:05Z"
@@ -88,7 +95,7 @@ class TestInAGitRepository:
         head = repository.head[:7]
         run = lr_ci(repository.top, "plan", "--json")
         assert json.loads(run.stdout)["refusals"] == [
-            "The owner of lr-backend on ghcr.io is not known.",
+            "The name of the image is not known: the repository has no remote `origin`.",
             f"The working tree differs from commit {head}: backend/note.",
         ]
         assert [line.partition(": ")[0] for line in run.stderr.splitlines()[:2]] == ["Publishing would be refused"] * 2
@@ -106,7 +113,7 @@ class TestInAGitRepository:
     ) -> None:
         repository.write("docs/page")
         repository.commit()
-        run = lr_ci(repository.top, "plan", "--owner", "acme", "--json", *flags)
+        run = lr_ci(repository.top, "plan", *ACME, "--json", *flags)
         assert (run.exit_code, json.loads(run.stdout)["refusals"]) == (0, refusals)
 
     def test_latest_has_its_condition(self, repository: Repository) -> None:
@@ -123,7 +130,7 @@ class TestInAGitRepository:
         assert plan["tags"] == [f"sha-{repository.head[:7]}", "v1.0.0-rc.1"]
 
     def test_a_commit_that_is_not_checked_out_is_told(self, repository: Repository) -> None:
-        run = lr_ci(repository.top, "plan", "--owner", "acme", "--sha", SHA)
+        run = lr_ci(repository.top, "plan", *ACME, "--sha", SHA)
         assert run.stderr == f"--sha 9c68c4a is not the commit that is checked out ({repository.head[:7]}).\n"
 
     @pytest.mark.parametrize("message", ["Größe 🚢\n", "\x1b[31mred\x1b[0m [bold]\n", "a\r\nb\u2028c\n", "x" * 65_536])
@@ -190,7 +197,7 @@ class TestWhatCannotBeMeant:
             (("--name", "LR-Backend"), "lower-case letters"),
             (("--name", "lr backend"), "lower-case letters"),
             (("--name", ""), "lower-case letters"),
-            (("--owner", "link radar"), "lower-case letters"),
+            (("--owner", "link radar", "--name", "a"), "lower-case letters"),
             (("--registry", "https://ghcr.io"), "without scheme"),
             (("--registry", "ghcr.io/acme"), "without scheme"),
             (("--registry", "localhost:99999"), "host name with an optional port"),
@@ -220,7 +227,7 @@ class TestWhatCannotBeMeant:
 def test_an_answer_that_cannot_be_written_is_no_success(tmp_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [LR_CI, "plan", "--owner", "acme", *RELEASE],
+            [LR_CI, "plan", *ACME, *RELEASE],
             cwd=tmp_path,
             env=environment(tmp_path),
             stdout=full,
@@ -240,7 +247,7 @@ def test_an_answer_that_nobody_reads_is_no_success_and_no_bug(tmp_path: Path) ->
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
         done = subprocess.run(
-            [LR_CI, "plan", "--owner", "acme", *RELEASE],
+            [LR_CI, "plan", *ACME, *RELEASE],
             cwd=tmp_path,
             env=environment(tmp_path),
             stdout=pipe,

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.rules import errors
 from pipeline.rules.errors import PipelineError
-from pipeline.rules.exit_codes import ExitCode
+from pipeline.rules.exit_codes import ExitCode, worst
 
 EXIT_CODES = {
     errors.UsageError: 2,
@@ -63,3 +63,8 @@ def test_an_error_is_extended_by_a_new_one_of_its_kind() -> None:
     assert (str(extended), extended.after) == ("It broke. Twice.\nMend it.", 7.0)
     assert repr(extended) == "TransientError('It broke. Twice.')"
     assert str(error) == "It broke.\nMend it."
+
+
+@pytest.mark.parametrize(("codes", "code"), [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 6, 2], 6), ([6, 1], 1)])
+def test_the_worst_of_several_exit_codes_is_a_bug_or_the_highest(codes: list[int], code: int) -> None:
+    assert worst(codes) == code

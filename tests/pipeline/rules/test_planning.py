@@ -29,9 +29,9 @@ def _plan(request: RunRequest, known: Checkout | None) -> RunPlan:
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
-def test_the_owner_is_the_origins_where_that_is_on_github(origin: str) -> None:
+def test_owner_and_name_are_the_origins_where_that_is_on_github(origin: str) -> None:
     plan = _plan(RunRequest(), checkout(origin=origin))
-    assert str(plan.image) == "ghcr.io/acme/lr-backend"
+    assert str(plan.image) == "ghcr.io/acme/links"
     assert plan.commit_report().url == f"https://github.com/Acme/Links/commit/{SHA}"
     assert plan.notices == ()
     plan.check_publishable()
@@ -42,22 +42,30 @@ def test_the_owner_that_the_caller_gives_comes_first() -> None:
     assert str(plan.image) == "localhost:5001/someone/app"
 
 
-@pytest.mark.parametrize("origin", [None, "https://gitlab.com/acme/links", "/srv/links.git"])
-def test_without_an_owner_the_default_stands_in_with_a_notice(origin: str | None) -> None:
+@pytest.mark.parametrize("origin", ["https://gitlab.com/acme/Links", "/srv/links.git", "host:links", "ssh://h/links/"])
+def test_without_an_owner_it_is_published_locally_alone(origin: str) -> None:
     plan = _plan(RunRequest(), checkout(origin=origin))
-    assert str(plan.image) == "ghcr.io/linkradar/lr-backend"
-    assert len(plan.notices) == 1
-    assert "--owner" in plan.notices[0]
+    assert str(plan.image) == "ghcr.io/links"
     assert plan.commit_report().url is None
-
-
-def test_what_nobody_owns_does_not_leave_this_machine() -> None:
-    plan = _plan(RunRequest(), checkout(origin=None))
-    with pytest.raises(ImageNameError, match=r"owner of lr-backend on ghcr\.io") as caught:
+    with pytest.raises(ImageNameError, match=r"owner of links on ghcr\.io") as caught:
         plan.check_publishable()
     assert "--owner" in caught.value.hint
-    local = _plan(RunRequest(registry="localhost:5001"), checkout(origin=None))
+    local = _plan(RunRequest(registry="localhost:5001"), checkout(origin=origin))
+    assert str(local.image) == "localhost:5001/links"
     local.check_publishable()
+
+
+@pytest.mark.parametrize(
+    ("origin", "reason"),
+    [(None, "has no remote `origin`"), ("https://github.com/acme/.github", "'.github' is not a valid one")],
+)
+def test_without_a_name_it_is_not_published_anywhere(origin: str | None, reason: str) -> None:
+    plan = _plan(RunRequest(owner="acme", registry="localhost:5001"), checkout(origin=origin))
+    assert [refusal.partition(": ")[0] for refusal in plan.report().refusals] == ["The name of the image is not known"]
+    with pytest.raises(ImageNameError, match=reason) as caught:
+        plan.check_publishable()
+    assert "--name" in caught.value.hint
+    _plan(RunRequest(owner="acme", name="links"), checkout(origin=origin)).check_publishable()
 
 
 def test_without_a_checkout_the_request_says_it_all() -> None:
@@ -107,8 +115,8 @@ def test_the_plan_is_reported_in_the_order_of_writing() -> None:
     report = _plan(request, checkout(dirty=("a",))).report()
     assert report.tags == ("sha-9c68c4a", "v1.2.3_b", "latest")
     assert report.primary == "sha-9c68c4a"
-    assert report.references == tuple(f"ghcr.io/linkradar/lr-backend:{tag}" for tag in report.tags)
-    assert report.image == "ghcr.io/linkradar/lr-backend"
+    assert report.references == tuple(f"ghcr.io/linkradar/linkradar:{tag}" for tag in report.tags)
+    assert report.image == "ghcr.io/linkradar/linkradar"
     assert (report.ref, report.version, report.latest) == ("refs/tags/v1.2.3+b", "v1.2.3+b", "always")
     assert report.commit.time == TIME
     assert report.dirty == ("a",)
