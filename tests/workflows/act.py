@@ -164,6 +164,7 @@ class Act:
         command: list[str | Path] = [BIN / "act", event, "--json", "--workflows", f".github/workflows/{workflow}.yml"]
         command += ["--platform", "ubuntu-latest=-self-hosted", "--eventpath", event_file]
         command += ["--actor", self.actor, "--no-cache-server", "--no-skip-checkout"]
+        command += ["--concurrent-jobs", "1"]  # they share one virtual environment
         command += [] if job is None else ["--job", job]
         for name, value in self.variables.items():
             command += ["--var", f"{name}={value}"]

@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.published import Image
 from tests.acceptance.workspace import Workspace
 from tests.registry_fixtures import PASSWORD, USER, RunningRegistry
-from tests.workflows.act import TOOL, TOOL_REF, Act, repository
+from tests.workflows.act import TOOL, TOOL_REF, Act
 
 BUILD, OUTPUTS = "Build and publish", "Set the outputs"
 SECRET = "correct horse battery staple"
@@ -22,18 +22,6 @@ jobs:
     permissions: {{ contents: read, packages: write }}
     uses: {TOOL}/.github/workflows/build-image.yml@{TOOL_REF}
 """
-
-
-@pytest.fixture(scope="module")
-def tool(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The repository that the workflow comes from."""
-    return repository(tmp_path_factory.mktemp("tool") / "tool", dockerfile="FROM scratch\n")
-
-
-@pytest.fixture
-def foreign(act: Act, tool: Workspace) -> Act:
-    """A runner for repositories that call the workflow of that repository."""
-    return replace(act, tool=tool)
 
 
 def caller(folder: Path, dockerfile: str, inputs: str, path: str = "Dockerfile") -> Workspace:
