@@ -43,7 +43,7 @@ verify: setup ## Run the published image and check that it answers
 	@$(WITH_LOCAL_REGISTRY); $(PY)/lr-ci verify
 
 test: setup ## Run every test
-	@$(PY)/pytest
+	@$(PY)/pytest -n auto --maxprocesses 8 --dist loadfile
 
 test-fast: setup ## Run the tests that require no engine, registry or build
 	@$(PY)/pytest -q -m 'not engine and not registry and not build'

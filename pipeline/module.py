@@ -30,11 +30,11 @@ from pipeline.rules.planning import RunPlan, plan_run, recipe_of
 from pipeline.rules.platforms import parse_platform
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks
-from pipeline.rules.shared_options import SHARED, RunRequest
+from pipeline.rules.shared_options import SHARED, PlanOptions, RunRequest
 from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.rules.text import cause, quoted
-from pipeline.run import RegistryAccess, publish_run, published_image
+from pipeline.run import RegistryAccess, plan_online, publish_run, published_image
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -116,11 +116,25 @@ class BackendPipeline:
     name: Annotated[str | None, _described("name")] = None
     platform: Annotated[dagger.Platform, _described("platform")] = dagger.Platform(str(RunRequest.platform))
 
-    @_module_function(cache="session")
-    async def plan(self, *, ref: Ref = None, sha: Sha = None, latest: Latest = RunRequest.latest) -> str:
+    @_module_function(cache="never")
+    async def plan(
+        self,
+        *,
+        ref: Ref = None,
+        sha: Sha = None,
+        latest: Latest = RunRequest.latest,
+        online: Annotated[bool, _described("online")] = PlanOptions.online,
+        username: Username = None,
+        token: Token = None,
+        registry_service: RegistryService = None,
+    ) -> str:
         """Print as JSON what would be built and how it would be tagged; needs no credentials and writes nothing."""
         plan = await self._plan(ref, sha, latest)
-        return plan.report().model_dump_json(indent=2)
+        report = plan.report()
+        if online:
+            access = await _access(plan.image, username, token, registry_service)
+            report = await plan_online(plan, access, PlainProgress())
+        return report.model_dump_json(indent=2)
 
     @_module_function(cache="session")
     async def build(self, *, ref: Ref = None, sha: Sha = None) -> dagger.Container:
@@ -195,18 +209,16 @@ class BackendPipeline:
         """Pull the published image by digest, run it, and print what it did."""
         checks = RuntimeChecks(command=None if command is None else tuple(command), path=path, port=port)
         plan = await self._plan(ref, sha)
-        credentials = await _credentials(plan.image, username, token)
-        access = RegistryAccess(credentials, await _endpoint(plan.image, registry_service))
+        access = await _access(plan.image, username, token, registry_service)
         found = await published_image(plan, digest, access)
-        engine = EngineAccess(credentials, registry_service)
+        engine = EngineAccess(access.credentials, registry_service)
         return (await verify_image(plan.image, found.digest, found.runtime, engine, checks)).summary()
 
     async def _publish(
         self, plan: RunPlan, username: str | None, token: dagger.Secret | None, service: dagger.Service | None
     ) -> BuildReport:
-        credentials = await _credentials(plan.image, username, token)
-        access = RegistryAccess(credentials, await _endpoint(plan.image, service))
-        builder = DaggerBuilder(await self._source(plan.recipe), EngineAccess(credentials, service))
+        access = await _access(plan.image, username, token, service)
+        builder = DaggerBuilder(await self._source(plan.recipe), EngineAccess(access.credentials, service))
         return await publish_run(plan, builder, access, PlainProgress())
 
     async def _plan(
@@ -246,6 +258,12 @@ async def _plaintext(name: str, secret: dagger.Secret) -> str:
     except dagger.DaggerError as error:
         msg = f"The build secret {quoted(name)} cannot be read: {cause(error)}."
         raise UsageError(msg, hint="Give --build-secret env:NAME, file:PATH or cmd:COMMAND.") from error
+
+
+async def _access(
+    image: ImageName, username: str | None, token: dagger.Secret | None, service: dagger.Service | None
+) -> RegistryAccess:
+    return RegistryAccess(await _credentials(image, username, token), await _endpoint(image, service))
 
 
 async def _credentials(image: ImageName, username: str | None, token: dagger.Secret | None) -> Credentials | None:

@@ -79,7 +79,7 @@ async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, step
         RegistryError: The registry failed, or the tags do not point to one digest in the end.
         BuildError: The image could not be built.
     """
-    run = _Publication(plan, registry, steps.progress)
+    run = Publication(plan, registry, steps.progress)
     with steps.step("check the registry"):
         await registry.check_access()
         manifest = await run.existing_image()
@@ -103,7 +103,7 @@ async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, step
 
 
 @dataclass(slots=True)
-class _Publication:
+class Publication:
     """The state of one publication: the reports of the tags that are done."""
 
     plan: RunPlan
@@ -204,20 +204,37 @@ class _Publication:
 
     async def _write_tag(self, tag: PlannedTag, manifest: Manifest) -> None:
         previous = await self.registry.digest_of(tag.name)
-        if previous == manifest.digest:
-            self.reports[tag.name] = self._reported(tag, TagOutcome.PRESENT)
-            return
-        if previous is not None and not tag.kind.moves:
-            raise self._taken(tag.name, previous)
-        if tag.kind is TagKind.LATEST and (reason := await self._keeps_latest()):
-            self.reports[tag.name] = self._reported(tag, TagOutcome.KEPT, previous, reason)
+        outcome, reason = await self.outcome_of(tag, previous, manifest.digest)
+        if outcome in {TagOutcome.PRESENT, TagOutcome.KEPT}:
+            before = previous if outcome is TagOutcome.KEPT else None
+            self.reports[tag.name] = self._reported(tag, outcome, before, reason)
             return
         stored = await self.registry.put_tag(tag.name, manifest)
         if stored != manifest.digest:
             msg = f"{self.registry.image.tagged(tag.name)} was stored as {quoted(stored)}, not as {manifest.digest}."
             raise RegistryError(msg, hint="The registry changed the manifest; report this to its administrator.")
-        outcome = TagOutcome.WRITTEN if previous is None else TagOutcome.MOVED
         self.reports[tag.name] = self._reported(tag, outcome, previous)
+
+    async def outcome_of(
+        self, tag: PlannedTag, previous: str | None, digest: str | None
+    ) -> tuple[TagOutcome, str | None]:
+        """Return what is to be done with a tag, and why it is kept if it is.
+
+        Args:
+            tag: The tag.
+            previous: The digest that it points to, or None if there is no such tag.
+            digest: The image's digest, or None if it is not built yet.
+
+        Raises:
+            WriteOnceError: It points to another image, and is written only once.
+        """
+        if previous is not None and previous == digest:
+            return TagOutcome.PRESENT, None
+        if previous is not None and not tag.kind.moves:
+            raise self._taken(tag.name, previous)
+        if tag.kind is TagKind.LATEST and (reason := await self._keeps_latest()):
+            return TagOutcome.KEPT, reason
+        return TagOutcome.WRITTEN if previous is None else TagOutcome.MOVED, None
 
     async def _keeps_latest(self) -> str:
         """Return why `latest` is not moved; empty if it is."""
@@ -239,7 +256,10 @@ class _Publication:
         await each([name for name, report in self.reports.items() if report.outcome is not TagOutcome.KEPT], look_up)
         wrong = {name: other for name, other in found.items() if other != digest}
         if wrong:
-            listed = ", ".join(f"{self.registry.image.tagged(name)} points to {wrong[name]}" for name in sorted(wrong))
+            listed = ", ".join(
+                f"{self.registry.image.tagged(name)} {f'points to {other}' if other else 'is missing'}"
+                for name, other in sorted(wrong.items())
+            )
             msg = f"Not all tags point to {digest}: {listed}."
             raise RegistryError(msg, hint="Another run may have moved them; run this again.")
 

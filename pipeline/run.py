@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pipeline.preview import preview
 from pipeline.progress import Progress, Steps
 from pipeline.publishing import ImageBuilder, publish
 from pipeline.registry.authentication import Access
@@ -12,7 +13,7 @@ from pipeline.registry.credentials import Credentials
 from pipeline.rules.errors import NotPublishedError
 from pipeline.rules.image_name import parse_digest
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.report import BuildReport
+from pipeline.rules.report import BuildReport, PlanReport
 from pipeline.rules.runtime_checks import ImageRuntime
 
 
@@ -61,6 +62,27 @@ async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAcce
         built=published.built,
         platform=published.platform,
         steps=steps.finished,
+    )
+
+
+async def plan_online(plan: RunPlan, access: RegistryAccess, progress: Progress) -> PlanReport:
+    """Return what would be built, and what publishing would do with each tag by what the registry has.
+
+    Raises:
+        ImageNameError: The image's name or owner is not known.
+        AuthError: The registry denied access, or requires credentials.
+        RegistryError: The registry failed.
+    """
+    if plan.unnamed is not None:
+        raise plan.unnamed
+    async with open_registry(
+        plan.image, access.credentials, access=Access.PULL, service_url=access.service_url
+    ) as registry:
+        tags = await preview(plan, registry, progress)
+    report = plan.report()
+    refused = dict.fromkeys(tag.reason for tag in tags if tag.outcome == "refused" and tag.reason is not None)
+    return report.model_copy(
+        update={"online": tags, "refusals": (*report.refusals, *refused), "latest_condition": None}
     )
 
 

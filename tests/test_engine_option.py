@@ -10,7 +10,7 @@ from ci.local.engine_choice import CLI_BIN, SESSION_PORT
 ROOT = Path(__file__).parents[1]
 
 
-def test_a_dagger_engine_that_is_asked_for_and_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_requested_dagger_engine_that_is_not_found_is_reported_in_one_line(tmp_path: Path) -> None:
     foreign = {SESSION_PORT, CLI_BIN, "PYTEST_ADDOPTS"}
     environment = {name: value for name, value in os.environ.items() if name not in foreign} | {"PATH": str(tmp_path)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--engine", "dagger"]

@@ -24,14 +24,14 @@ from pipeline.rules.shared_options import (
     BuildOptions,
     CommitOptions,
     ImageOptions,
+    PlanOptions,
     PublishOptions,
-    TagOptions,
     VerifyOptions,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanCommand(BuildOptions, ImageOptions, ImageChoice, CommitOptions, TagOptions, CommonOptions):
+class PlanCommand(BuildOptions, ImageOptions, ImageChoice, CommitOptions, PlanOptions, AccessOptions, CommonOptions):
     """The options of `lr-ci plan`."""
 
 
@@ -83,9 +83,14 @@ def register(app: typer.Typer) -> None:
 
 
 async def plan(options: PlanCommand) -> None:
-    """Show what would be built and how it would be tagged, without credentials, an engine or network access."""
-    planned = await run_settings(options).plan()
-    report = planned.report()
+    """Show what would be built and how it would be tagged, without an engine.
+
+    Credentials and network access are needed with --online alone, which also shows what would be done with each tag.
+    """
+    settings = run_settings(options)
+    planned = await settings.plan()
+    with ConsoleProgress(error_console(), show_output=options.debug) as progress:
+        report = await settings.plan_online(planned, progress) if options.online else planned.report()
     for refusal in report.refusals:
         print_verbatim(error_console(), ("Publishing would be refused: ", "red"), refusal)
     for notice in planned.notices:

@@ -12,7 +12,9 @@ from typing import Any, Generic, TypeVar
 
 from ci.cli.extra_options import DebugOptions
 from ci.local.local_run import current_directory
+from ci.settings.arguments import Kind
 from ci.settings.images import Image, Setting, choose_image, read_images
+from ci.system.secret_source import SecretSourceError, parse_secret_source
 from pipeline.rules.errors import UsageError
 from pipeline.rules.image_name import image_name
 from pipeline.rules.runtime_checks import RuntimeChecks
@@ -123,6 +125,8 @@ def _from_file(model: type[DebugOptions], name: str, setting: Setting) -> object
     """
     option = options_of(model)[name]
     try:
+        if setting.kind.is_secret:
+            _check_places(setting)
         if option.parse_all is not None:
             return option.parse_all(_items(setting.value))
         if option.parse is not None:
@@ -133,9 +137,14 @@ def _from_file(model: type[DebugOptions], name: str, setting: Setting) -> object
             return _policy(str(setting.value))
         if name in _CHECKS:
             _CHECKS[name](setting.value)
-    except UsageError as error:
+    except (UsageError, SecretSourceError) as error:
         raise setting.wrong(error.message, error.hint) from error
     return setting.value
+
+
+def _check_places(setting: Setting) -> None:
+    for item in _items(setting.value):
+        parse_secret_source(item.partition("=")[2] if setting.kind is Kind.SECRETS else item)
 
 
 def _items(value: object) -> Sequence[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import assert_never
 
 from rich.console import Console
 
 from ci.cli.console import print_verbatim
 from pipeline.rules.errors import UsageError
-from pipeline.rules.report import BuildReport, PlanReport, TagOutcome
+from pipeline.rules.report import BuildReport, PlanReport, TagForecast, TagOutcome
 
 _STYLES = {
     TagOutcome.WRITTEN: "green",
@@ -37,8 +38,29 @@ def print_answer(text: str) -> None:
 
 
 def plan_text(report: PlanReport) -> str:
-    """Return a plan as text: one reference a line, in the order in which the tags are written."""
-    return "\n".join(report.references)
+    """Return a plan as text: one reference a line, in the order of writing, and what would be done if it is known."""
+    if report.online is None:
+        return "\n".join(report.references)
+    width = max(map(len, report.references))
+    return "\n".join(f"{tag.reference:<{width}}  {_preview(tag)}" for tag in report.online)
+
+
+def _preview(tag: TagForecast) -> str:
+    reason = "" if tag.reason is None else f": {tag.reason}"
+    commit = "" if tag.previous_commit is None else f" of commit {tag.previous_commit[:7]}"
+    match tag.outcome:
+        case TagOutcome.WRITTEN:
+            return "would be written"
+        case TagOutcome.MOVED:
+            return f"would be moved from {tag.previous_digest}{commit}"
+        case TagOutcome.KEPT:
+            return f"would be kept at {tag.previous_digest}{commit}{reason}"
+        case TagOutcome.PRESENT:
+            return "is already there"
+        case "refused":
+            return f"would be refused{reason}"
+        case _:
+            assert_never(tag.outcome)
 
 
 def headline(report: BuildReport) -> str:

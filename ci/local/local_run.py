@@ -26,12 +26,12 @@ from pipeline.rules.checkout import Checkout
 from pipeline.rules.errors import CheckoutError, UsageError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import RunPlan, plan_run
-from pipeline.rules.report import BuildReport
+from pipeline.rules.report import BuildReport, PlanReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
 from pipeline.rules.shared_options import DEFAULT_REGISTRY, RunRequest
 from pipeline.rules.source_path import missing_dockerfile, missing_source
 from pipeline.rules.text import quoted
-from pipeline.run import RegistryAccess, publish_run, published_image
+from pipeline.run import RegistryAccess, plan_online, publish_run, published_image
 
 
 def current_directory() -> Path:
@@ -84,6 +84,11 @@ class RunSettings:
             if self.request.ref is None or self.request.sha is None:
                 raise
         return plan_run(self.request, checkout)
+
+    async def plan_online(self, plan: RunPlan, progress: RunProgress) -> PlanReport:
+        """Return what publishing would do with each tag; see `pipeline.run.plan_online`."""
+        credentials = await self._credentials(plan.image) or await docker_credentials(plan.image, progress.notice)
+        return await plan_online(plan, RegistryAccess(credentials), progress)
 
     async def prepare(self, *, builds: bool = True) -> Run:
         """Prepare all that a run needs before the engine.

@@ -53,7 +53,7 @@ CONSTRUCTOR: Mapping[str, Kind] = {
 """The constructor's arguments, which are set for every function."""
 
 FUNCTIONS: Mapping[str, Mapping[str, Kind]] = {
-    "plan": {**_COMMIT, **_TAGS},
+    "plan": {**_COMMIT, **_ACCESS, **_TAGS, "online": Kind.BOOLEAN},
     "build": _COMMIT,
     "image_builds": {},
     "build_and_push": _PUBLISHING,

@@ -201,7 +201,7 @@ def _setting(kind: Kind, text: str, place: Place, *, of_function: bool) -> Setti
 def _with_named_secrets(found: dict[str, Setting]) -> dict[str, Setting]:
     """Give each build secret its id, as `--build-secret ID=PLACE` has it."""
     ids, secrets = found.pop("build_secret_id", None), found.get("build_secret")
-    either = ids or secrets
+    either = secrets or ids
     if either is None:
         return found
     names = ids.value if ids is not None and isinstance(ids.value, tuple) else ()
@@ -211,7 +211,7 @@ def _with_named_secrets(found: dict[str, Setting]) -> dict[str, Setting]:
     except UsageError as error:
         raise either.wrong(error.message, "Set buildSecret and buildSecretId, in the same order.") from error
     value = tuple(f"{name}={place}" for name, place in zip(names, places, strict=True))
-    return {**found, "build_secret": replace(either, value=value)}
+    return {**found, "build_secret": replace(either, value=value, kind=Kind.SECRETS)}
 
 
 def _camel(name: str) -> str:

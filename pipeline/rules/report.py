@@ -82,6 +82,20 @@ class BuildReport(BaseModel):
     steps: tuple[StepReport, ...] = Field(description="How long each step took, in the order in which they ended.")
 
 
+class TagForecast(BaseModel):
+    """What publishing would do with one tag, by what the registry has."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(description="The tag alone.")
+    kind: TagKind = Field(description="What the tag promises.")
+    reference: str = Field(description="The full reference by tag.")
+    outcome: TagOutcome | Literal["refused"] = Field(description="What publishing would do with it.")
+    previous_digest: str | None = Field(default=None, description="The other image that it points to now.")
+    previous_commit: str | None = Field(default=None, description="The commit of that image, if its label says it.")
+    reason: str | None = Field(default=None, description="Why it would be kept or refused.")
+
+
 class PlanReport(BaseModel):
     """What a run would build and tag."""
 
@@ -99,3 +113,6 @@ class PlanReport(BaseModel):
     dirty: tuple[str, ...] = Field(description="Paths in the source that differ from the commit.")
     refusals: tuple[str, ...] = Field(description="Why publishing would be refused; empty if nothing is known of that.")
     latest_condition: str | None = Field(description="When latest is written, if the registry decides that.")
+    online: tuple[TagForecast, ...] | None = Field(
+        default=None, description="What publishing would do with each tag, if the registry was asked."
+    )

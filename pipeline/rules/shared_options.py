@@ -129,6 +129,13 @@ class TagOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanOptions(TagOptions):
+    """What a plan shows."""
+
+    online: Annotated[bool, Option("Ask the registry, and show what would be done with each tag")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class PublishOptions(TagOptions):
     """What may be published."""
 
@@ -194,6 +201,6 @@ def options_of(model: type) -> dict[str, Option]:
     return {name: notes[0] for name, notes in found.items() if notes and isinstance(notes[0], Option)}
 
 
-_GROUPS = (RunRequest, AccessOptions, VerifyOptions)
+_GROUPS = (RunRequest, PlanOptions, AccessOptions, VerifyOptions)
 SHARED = {name: option for group in _GROUPS for name, option in options_of(group).items()}
 """Every shared option, by name."""

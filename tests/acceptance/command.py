@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 
 from pipeline.rules.report import BuildReport
+from tests import preforked
+from tests.preforked import LR_CI
 
 ROOT = Path(__file__).parents[2]
-LR_CI = Path(sys.executable).with_name("lr-ci")
 KEPT = platformdirs.user_cache_path("backend-pipeline-tests")
 """What is kept from one test session to the next; safe to delete."""
-_FOREIGN = ("DAGGER_", "_EXPERIMENTAL_DAGGER_", "GIT_", "GITHUB_", "LR_CI_", "MAKE", "PYTHON", "VIRTUAL_ENV")
 _SECONDS = 300
 
 
@@ -71,7 +69,6 @@ class Command:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of the command: this process's without what would change its meaning."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         own = {
             "XDG_CACHE_HOME": str(self.cache),
             "LR_CI_ENGINE": "embedded",
@@ -79,14 +76,14 @@ class Command:
             # A start of Python takes a third of the time when nothing has to be compiled.
             "PYTHONPYCACHEPREFIX": str(KEPT / "python"),
         }
-        return inherited | own | self.variables
+        return preforked.own_environment() | own | self.variables
 
     def with_variables(self, **variables: str) -> Command:
         """Return the same with further environment variables."""
         return Command(self.cache, self.variables | variables)
 
     def start(self, folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Start it in a folder."""
+        """Start the program itself in a folder."""
         pipe = subprocess.PIPE
         command = [str(LR_CI), *map(str, arguments)]
         return subprocess.Popen(
@@ -95,7 +92,7 @@ class Command:
 
     def run(self, folder: Path, *arguments: str | Path) -> Ended:
         """Run it in a folder to its end."""
-        return ended(self.start(folder, *arguments))
+        return Ended(*preforked.run([str(each) for each in arguments], folder, self.environment, seconds=_SECONDS))
 
 
 def ended(process: subprocess.Popen[str]) -> Ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ci.local_registry.settings import RegistrySettings
-from tests.acceptance.command import Command, Ended
+from tests.acceptance.command import KEPT, Command, Ended
 from tests.acceptance.kept_caches import kept_caches
 from tests.acceptance.published import Image
 from tests.acceptance.workspace import Workspace
@@ -69,6 +70,15 @@ def lr_ci() -> Iterator[Command]:
     require_embedded_engine()
     with kept_caches() as command:
         yield command
+
+
+@pytest.fixture
+def port_3000() -> Iterator[None]:
+    """Keep the backend's port for one test at a time: containers of the embedded engine share the host's network."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / "port-3000.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_a_repository_without_a_commit(own_lr_ci: Command, tmp_path: Path, regis
         (("--token", "env:NOT_SET_ANYWHERE"), "NOT_SET_ANYWHERE is not set"),
     ],
 )
-def test_flags_that_cannot_be_meant(
+def test_invalid_flags(
     own_lr_ci: Command, small: Workspace, registry: RunningRegistry, flags: tuple[str, ...], says: str
 ) -> None:
     error = refused(push(own_lr_ci, small.folder, registry, *flags), 2)
@@ -151,7 +151,7 @@ def test_a_dockerfile_that_fails(small_lr_ci: Command, base: str, tmp_path: Path
     assert writes(registry.requests()) == []
 
 
-def test_a_dockerfile_that_is_none(small_lr_ci: Command, tmp_path: Path, registry: RunningRegistry) -> None:
+def test_an_invalid_dockerfile(small_lr_ci: Command, tmp_path: Path, registry: RunningRegistry) -> None:
     workspace = Workspace.with_dockerfile(tmp_path / "none", "EVERYTHING from:nothing\n")
 
     error = refused(push(small_lr_ci, workspace.folder, registry), 3)

@@ -8,8 +8,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-from tests.acceptance.command import LR_CI, Command
+from tests.acceptance.command import Command
 from tests.acceptance.workspace import Workspace
+from tests.preforked import LR_CI
 
 _PROGRAM = """
 import anyio, dagger

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import LR_CI, Command
+from tests.acceptance.command import Command
 from tests.acceptance.conftest import Publication
 from tests.acceptance.workspace import Workspace
+from tests.preforked import LR_CI
 
 
 @pytest.mark.parametrize("by", ["tag", "digest"])
@@ -26,6 +27,7 @@ def test_skopeo_pulls_it(publication: Publication, tmp_path: Path, by: str) -> N
     assert [manifest["digest"] for manifest in index["manifests"]] == [publication.digest]
 
 
+@pytest.mark.usefixtures("port_3000")
 def test_the_engine_pulls_it_by_the_tags_digest_and_it_answers(lr_ci: Command, publication: Publication) -> None:
     run = lr_ci.run(publication.workspace.folder, "verify", "--registry", publication.image.registry.host).succeeded()
 
@@ -35,6 +37,7 @@ def test_the_engine_pulls_it_by_the_tags_digest_and_it_answers(lr_ci: Command, p
     assert answer == "/up: 200"
 
 
+@pytest.mark.usefixtures("port_3000")
 def test_without_settings_the_image_says_what_it_must_do(
     lr_ci: Command, publication: Publication, workspace: Workspace
 ) -> None:
@@ -44,6 +47,7 @@ def test_without_settings_the_image_says_what_it_must_do(
     assert run.stdout.splitlines()[1:] == ["HEALTHCHECK: healthy"]
 
 
+@pytest.mark.usefixtures("port_3000")
 def test_verifying_runs_the_server_each_time(lr_ci: Command, publication: Publication) -> None:
     arguments = ["verify", "--registry", publication.image.registry.host, "--digest", publication.digest, "--debug"]
 

@@ -42,7 +42,18 @@ def test_the_report_of_a_build_has_the_documented_fields_and_no_others(
 
 
 def test_a_plan_needs_neither_registry_nor_checkout(own_lr_ci: Command, small: Workspace) -> None:
-    arguments = ["plan", "--owner", "LinkRadar", "--ref", "refs/tags/v0.1.1", "--sha", "C" * 40, "--json"]
+    arguments = [
+        "plan",
+        "--owner",
+        "LinkRadar",
+        "--name",
+        "lr-backend",
+        "--ref",
+        "refs/tags/v0.1.1",
+        "--sha",
+        "C" * 40,
+        "--json",
+    ]
     run = own_lr_ci.run(small.folder.parent, *arguments).succeeded()
 
     plan = json.loads(run.stdout)

@@ -62,6 +62,12 @@ def test_each_image_has_its_own_outcome(
     }
     assert [written[name].digest for name in ("api", "web")] == [api.digest("master"), web.digest("master")]
 
+    asked = small_lr_ci.run(workspace.folder, "plan", "--image", "api", "--online", "--registry", registry.host)
+    assert asked.succeeded().stdout.splitlines() == [
+        f"{api.name}:sha-{workspace.short}  is already there",
+        f"{api.name}:master       is already there",
+    ]
+
     again = small_lr_ci.run(workspace.folder, "build-and-push", "--all", "--registry", registry.host, "--json")
     answer = PublicationsReport.model_validate_json(again.stdout, strict=True, extra="forbid")
     assert (again.exit_code, answer.exit_code) == (3, 3)

@@ -95,20 +95,20 @@ def test_an_exposed_port_must_accept_connections(verifier: Verifier, port: int) 
 
 
 def test_a_server_on_another_port_is_told_early(verifier: Verifier, port: int) -> None:
-    run = verifier.verify(SMALL, f'EXPOSE 3000\nCMD ["/server", "serve", "{port}"]')
+    run = verifier.verify(SMALL, f'EXPOSE 9\nCMD ["/server", "serve", "{port}"]')
     assert run.exit_code == 3
-    assert f"nothing listens on port 3000, but the server listens on port {port}" in run.error
+    assert f"nothing listens on port 9, but the server listens on port {port}" in run.error
     assert "no successful check" not in run.error
 
 
 def test_options_overrule_the_image(verifier: Verifier, port: int) -> None:
-    lines = 'EXPOSE 3000\nHEALTHCHECK CMD ["false"]\nCMD ["/server", "serve", "PORT"]'
+    lines = 'EXPOSE 9\nHEALTHCHECK CMD ["false"]\nCMD ["/server", "serve", "PORT"]'
     run = verifier.verify(SMALL, lines, "--port", str(port), "--command", "/server exit 0")
     assert passed(run) == ["/server exit 0: ", f"port {port}: accepts connections"]
 
 
 def test_a_command_alone_replaces_the_images_checks(verifier: Verifier) -> None:
-    run = verifier.verify(SMALL, 'EXPOSE 3000\nCMD ["/server", "wait"]', "--command", "/server exit 0")
+    run = verifier.verify(SMALL, 'EXPOSE 9\nCMD ["/server", "wait"]', "--command", "/server exit 0")
     assert passed(run) == ["/server exit 0: "]
 
 
@@ -149,13 +149,13 @@ def test_a_path_needs_a_port(verifier: Verifier) -> None:
     assert "The image exposes no port to request /up from." in run.error
 
 
-def test_an_image_without_a_command_is_told(verifier: Verifier) -> None:
+def test_an_image_without_a_command_is_reported(verifier: Verifier) -> None:
     run = verifier.verify(SCRATCH, "")
     assert run.exit_code == 3
     assert "neither ENTRYPOINT nor CMD" in run.error
 
 
-def test_a_port_that_another_program_has_is_told(verifier: Verifier) -> None:
+def test_a_port_in_use_by_another_program_is_reported(verifier: Verifier) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         run = verifier.verify(SMALL, f'EXPOSE {port}\nCMD ["/server", "serve", "{port}"]')

@@ -92,7 +92,7 @@ async def test_a_registry_that_is_not_there_is_an_error(dag: dagger.Client, base
         await dag.container().from_(base).publish("127.0.0.1:1/nowhere:tag")
 
 
-async def test_a_name_that_is_none_is_refused(dag: dagger.Client, base: str) -> None:
+async def test_an_invalid_name_is_refused(dag: dagger.Client, base: str) -> None:
     with pytest.raises(dagger.QueryError, match=r"(?i)invalid reference"):
         await dag.container().from_(base).publish("Not A Name")
 

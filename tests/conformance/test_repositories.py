@@ -42,7 +42,7 @@ async def test_a_detached_head_is_called_so(dag: dagger.Client, checkout: Path) 
     assert await dag.host().directory(str(checkout)).as_git().head().ref() == "HEAD"
 
 
-async def test_what_is_not_committed_is_told(dag: dagger.Client, checkout: Path) -> None:
+async def test_uncommitted_changes_are_reported(dag: dagger.Client, checkout: Path) -> None:
     clean = dag.host().directory(str(checkout)).as_git().uncommitted()
     assert await clean.is_empty()
 

@@ -55,7 +55,7 @@ async def test_the_error_of_an_action_comes_out_as_itself_and_stops_the_others()
     assert finished == []
 
 
-async def test_being_cancelled_from_outside_is_no_error() -> None:
+async def test_being_cancelled_from_outside_is_not_an_error() -> None:
     with anyio.move_on_after(0.01) as scope:
         await each([10.0, 10.0], anyio.sleep)
     assert scope.cancelled_caught

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "pipeline"
 LAYERS = (
     ("module",),
     ("run", "engine.verification", "engine.builder", "engine.repository"),
+    ("preview",),
     ("publishing", "engine.failures", "engine.git_objects"),
     ("registry.client",),
     ("registry.authentication",),

@@ -29,7 +29,7 @@ async def test_every_type_function_and_argument_says_what_it_is(monkeypatch: pyt
     assert "(no description)" not in await registered(monkeypatch)
 
 
-@pytest.mark.parametrize("function", ["publish", "build-and-push", "verify"])
+@pytest.mark.parametrize("function", ["plan", "publish", "build-and-push", "verify"])
 async def test_what_reads_or_writes_a_registry_is_never_cached(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     lines = (await registered(monkeypatch)).splitlines()
     place = next(number for number, line in enumerate(lines) if line.startswith(f"  function {function} ->"))

@@ -21,13 +21,13 @@ from pipeline.rules.build_inputs import INPUTS
 from pipeline.rules.labels import REVISION, SOURCE, TITLE
 from pipeline.rules.report import BuildReport, PlanReport
 from tests.acceptance.command import ROOT
-from tests.acceptance.conftest import lr_ci
+from tests.acceptance.conftest import lr_ci, port_3000
 from tests.acceptance.published import Image, uploaded, writes
 from tests.acceptance.workspace import Workspace
 from tests.pipeline.host_files import HostFiles
 from tests.registry_fixtures import PASSWORD, USER, RunningRegistry, free_port
 
-__all__ = ["lr_ci"]
+__all__ = ["lr_ci", "port_3000"]
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.build, pytest.mark.usefixtures("work")]
 
@@ -115,6 +115,7 @@ async def test_build_and_push_answers_with_the_digest_that_all_tags_name(
     assert {image.digest(tag) for tag in image.tags()} == {digest}
 
 
+@pytest.mark.usefixtures("port_3000")
 async def test_publish_gives_all_of_it_and_verify_finds_it_fit(checkout: Workspace, registry: RunningRegistry) -> None:
     pipeline = module(registry=registry.host)
     publication = await pipeline.publish(registry_service=service(registry))

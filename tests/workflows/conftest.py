@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.command import Command
-from tests.acceptance.conftest import base, lr_ci
+from tests.acceptance.conftest import base, lr_ci, port_3000
 from tests.acceptance.published import Image
 from tests.acceptance.workspace import Workspace
 from tests.github_api import GitHubApi, running_api
 from tests.registry_fixtures import RunningRegistry, registry, registry_with_auth, shared_registry
 from tests.workflows.act import REPOSITORY, Act, repository
 
-__all__ = ["base", "lr_ci", "registry", "registry_with_auth", "shared_registry"]
+__all__ = ["base", "lr_ci", "port_3000", "registry", "registry_with_auth", "shared_registry"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Stands for the Dagger CLI where no engine can be had: `python -m tests.workflows.dagger_shim` takes its arguments.
+"""Stands for the Dagger CLI where no engine is available: `python -m tests.workflows.dagger_shim` takes its arguments.
 
 It does what the workflows ask for, over the embedded engine, and refuses anything else: `dagger check` runs the checks
 that the module declares, `dagger run PROGRAM` runs a program in a session, with its output and exit code.

@@ -86,7 +86,7 @@ def test_a_refused_registry_says_what_to_do(act: Act, small: Workspace, registry
     assert Image(registry_with_auth).tags() == set()
 
 
-def test_what_fails_before_the_build_is_said_too(act: Act, small: Workspace) -> None:
+def test_a_failure_before_the_build_is_reported_too(act: Act, small: Workspace) -> None:
     small.write("dagger.json", '{"name": "backend-pipeline", "engineVersion": "v0.0.0"}')
     small.commit("Want a Dagger that nobody installs")
     run = act.push(small, "build-backend")

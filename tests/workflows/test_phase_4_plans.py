@@ -148,6 +148,7 @@ def test_plan_2_production_build_version_tag(production: Shipped, staging: Shipp
     assert pulled(f"{image.name}:v0.1.1", tmp_path) == digest
 
 
+@pytest.mark.usefixtures("port_3000")
 def test_plan_3_manual_deploy_with_built_image(staging: Shipped, lr_ci: Command, tmp_path: Path) -> None:
     (deployed,) = re.findall(r"^export BACKEND_IMAGE=(\S+)$", staging.issue["body"], re.MULTILINE)
     digest = deployed.partition("@")[2]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ci.cli import main
-from tests.ci.cli.command import FOREIGN, Ended, InProcess
+from tests.ci.cli.command import Ended, InProcess
+from tests.preforked import FOREIGN
 
 
 @pytest.fixture

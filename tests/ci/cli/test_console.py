@@ -181,7 +181,7 @@ class TestOnATerminal:
         assert "build Installing gems" in seen
         assert "  Installing gems\n" not in seen
 
-    def test_output_without_a_step_is_no_matter(self) -> None:
+    def test_output_without_a_step_is_accepted(self) -> None:
         console = terminal()
         with ConsoleProgress(console, show_output=False) as progress:
             progress.engine_event(OutputLine(1, "Installing gems"))

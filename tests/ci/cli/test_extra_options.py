@@ -45,6 +45,7 @@ def test_the_commands_are_these() -> None:
         "lr-ci build-and-push",
         "lr-ci verify",
         "lr-ci shell",
+        "lr-ci config",
         "lr-ci doctor",
         "lr-ci session",
         "lr-ci registry",
@@ -126,7 +127,7 @@ def test_settings_hold_where_build_secrets_are_and_the_request_only_their_ids() 
 
 
 @pytest.mark.parametrize("given", ["hunter2", "hunter2==", "pip=hunter2", "p/p=env:X"])
-def test_a_build_secret_that_is_no_place_is_refused_and_not_shown(in_process: InProcess, given: str) -> None:
+def test_an_invalid_build_secret_source_is_refused_and_not_shown(in_process: InProcess, given: str) -> None:
     run = in_process("build", "--build-secret", given)
     assert run.exit_code == 2
     assert "secret" in run.complaint[0]
@@ -166,7 +167,7 @@ def test_a_named_value_without_a_name_or_value_is_refused(in_process: InProcess,
     assert "expected NAME=VALUE" in run.complaint[0]
 
 
-def test_a_token_that_is_no_place_is_refused() -> None:
+def test_an_invalid_token_source_is_refused() -> None:
     with pytest.raises(UsageError, match="--token: Invalid secret source"):
         settings(token="ghp_0123456789")
 
@@ -219,7 +220,9 @@ async def test_the_command_line_and_the_module_describe_an_option_alike(monkeypa
 
 @pytest.mark.parametrize("name", SHARED)
 def test_the_help_shows_a_description_as_it_is_written(in_process: InProcess, name: str) -> None:
-    shown = in_process("verify" if name in options_of(VerifyOptions) else "build-and-push", "--help").stdout
+    owners = {"verify": options_of(VerifyOptions), "plan": {"online"}}
+    command = next((command for command, names in owners.items() if name in names), "build-and-push")
+    shown = in_process(command, "--help").stdout
     words = [word for word in shown.split() if word != "│"]
     assert f" {SHARED[name].help}. [env var: LR_CI_{name.upper()}]" in " ".join(words)
 

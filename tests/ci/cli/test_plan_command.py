@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.rules.report import PlanReport
-from tests.ci.cli.command import LR_CI, InProcess, environment, lr_ci
+from tests.ci.cli.command import InProcess, environment, lr_ci
 from tests.ci.repositories import Repository
+from tests.preforked import LR_CI
 
 SHA = "9c68c4a0b1d2e3f405162738495a6b7c8d9e0f1a"
 ACME = ("--owner", "acme", "--name", "links")
@@ -44,7 +45,7 @@ class TestOutsideAGitRepository:
             (("--name", "links"), "links", "The owner of links on ghcr.io is not known."),
         ],
     )
-    def test_a_name_that_nobody_gives_is_said_beside_the_answer(
+    def test_an_unknown_name_is_reported_beside_the_answer(
         self, tmp_path: Path, flags: tuple[str, ...], image: str, refusal: str
     ) -> None:
         run = lr_ci(tmp_path, "plan", *RELEASE, *flags)
@@ -90,7 +91,7 @@ class TestInAGitRepository:
         assert plan["commit"]["url"] == f"https://github.com/Acme/links/commit/{repository.head}"
         assert plan["dirty"] == ["backend/größe"]
 
-    def test_what_publishing_refuses_is_said_first(self, repository: Repository) -> None:
+    def test_what_publishing_refuses_comes_first(self, repository: Repository) -> None:
         repository.write("backend/note")
         head = repository.head[:7]
         run = lr_ci(repository.top, "plan", "--json")
@@ -129,7 +130,7 @@ class TestInAGitRepository:
         plan = json.loads(lr_ci(repository.top, "plan", "--json").stdout)
         assert plan["tags"] == [f"sha-{repository.head[:7]}", "v1.0.0-rc.1"]
 
-    def test_a_commit_that_is_not_checked_out_is_told(self, repository: Repository) -> None:
+    def test_a_commit_that_is_not_checked_out_is_reported(self, repository: Repository) -> None:
         run = lr_ci(repository.top, "plan", *ACME, "--sha", SHA)
         assert run.stderr == f"--sha 9c68c4a is not the commit that is checked out ({repository.head[:7]}).\n"
 
@@ -207,7 +208,7 @@ class TestWhatCannotBeMeant:
             (("--unknown\n\x1b[31m",), "No such option"),
             (("--ref",), "requires an argument"),
             (("unexpected",), "unexpected extra argument"),
-            (("--token", "env:NAME"), "No such option: --token"),
+            (("--allow-dirty",), "No such option: --allow-dirty"),
         ],
     )
     def test_an_argument(self, in_process: InProcess, arguments: tuple[str, ...], says: str) -> None:
@@ -224,7 +225,7 @@ class TestWhatCannotBeMeant:
         assert (run.exit_code, run.complaint) == (2, ["error: No such command 'publish'.", "Try `lr-ci --help`."])
 
 
-def test_an_answer_that_cannot_be_written_is_no_success(tmp_path: Path) -> None:
+def test_an_answer_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [LR_CI, "plan", *ACME, *RELEASE],
@@ -242,7 +243,7 @@ def test_an_answer_that_cannot_be_written_is_no_success(tmp_path: Path) -> None:
     )
 
 
-def test_an_answer_that_nobody_reads_is_no_success_and_no_bug(tmp_path: Path) -> None:
+def test_an_answer_to_a_closed_pipe_is_a_failure_but_not_a_bug(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from ci.cli.printing import headline, plan_text, print_answer, print_tags
-from pipeline.rules.report import BuildReport, TagOutcome, TagReport
-from tests.pipeline.samples import IMAGE, build_report, run_plan
+from pipeline.rules.report import BuildReport, TagForecast, TagOutcome, TagReport
+from tests.pipeline.samples import IMAGE, OTHER_DIGEST, OTHER_SHA, build_report, run_plan
 
 
 def tags_of(report: BuildReport, width: int = 80) -> str:
@@ -78,3 +78,36 @@ def test_the_headline_says_whether_it_was_built(built: bool, words: str) -> None
 def test_json_is_the_report_whole(capsys: pytest.CaptureFixture[str]) -> None:
     print_answer(build_report().model_dump_json(indent=2))
     assert json.loads(capsys.readouterr().out) == json.loads(build_report().model_dump_json())
+
+
+def test_an_online_plan_shows_what_would_be_done_with_each_tag() -> None:
+    report = run_plan(ref="refs/tags/v1.2.3").report()
+    previews = {
+        "sha-9c68c4a": ("present", None, None, None),
+        "v1.2.3": ("written", None, None, None),
+        "latest": ("kept", OTHER_DIGEST, OTHER_SHA, "v2.0.0 is a higher release than v1.2.3"),
+        "master": ("moved", OTHER_DIGEST, None, None),
+        "v1": ("refused", None, None, "this tag is written only once"),
+    }
+    tags = tuple(
+        TagForecast.model_validate(
+            {
+                "name": name,
+                "kind": "sha",
+                "reference": f"a/b:{name}",
+                "outcome": outcome,
+                "previous_digest": digest,
+                "previous_commit": commit,
+                "reason": reason,
+            }
+        )
+        for name, (outcome, digest, commit, reason) in previews.items()
+    )
+    shown = plan_text(report.model_copy(update={"online": tags, "references": tuple(tag.reference for tag in tags)}))
+    assert shown.splitlines() == [
+        "a/b:sha-9c68c4a  is already there",
+        "a/b:v1.2.3       would be written",
+        f"a/b:latest       would be kept at {OTHER_DIGEST} of commit 0123456: v2.0.0 is a higher release than v1.2.3",
+        f"a/b:master       would be moved from {OTHER_DIGEST}",
+        "a/b:v1           would be refused: this tag is written only once",
+    ]

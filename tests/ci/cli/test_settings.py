@@ -79,6 +79,8 @@ def test_one_of_several_images_must_be_chosen(in_process: InProcess) -> None:
         ("LABEL", "team", "Invalid label 'team'"),
         ("VERIFY_PATH", "up", "Invalid path 'up'"),
         ("VERIFY_PORT", "0", "Invalid port 0"),
+        ("VERIFY_TOKEN", "hunter2:x", "(not shown): Invalid secret source."),
+        ("BUILDSECRET", "hunter2:x\nBACKEND_PIPELINE_BUILDSECRETID=word", "(not shown): Invalid secret source."),
         ("PLAN_LATEST", "'\"MAYBE\"'", "expected one of"),
     ],
 )
@@ -90,6 +92,7 @@ def test_a_value_that_is_not_valid_names_file_and_key(
     assert run.exit_code == 2
     assert run.complaint[0].startswith(f"error: .env, BACKEND_PIPELINE_{key}: ")
     assert problem in run.complaint[0]
+    assert "hunter2" not in run.stderr
 
 
 def test_config_shows_each_value_with_its_place(in_process: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:

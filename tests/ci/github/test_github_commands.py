@@ -11,12 +11,13 @@ import pytest
 
 from pipeline.rules.exit_codes import ExitCode
 from pipeline.rules.report import BuildReport
-from tests.ci.cli.command import LR_CI, Ended, lr_ci
+from tests.ci.cli.command import Ended, lr_ci
 from tests.ci.github.conftest import TOKEN
 from tests.ci.github.samples import branch_report, version_report
 from tests.github_api import REPOSITORY, GitHubApi
 from tests.github_faults import Fault
 from tests.pipeline.samples import DIGEST, OTHER_SHA, SHA
+from tests.preforked import LR_CI
 
 ROOT = Path(__file__).parents[3]
 
@@ -145,7 +146,7 @@ def test_the_report_may_come_through_a_variable_and_standard_input(folder: Path,
     assert done.stdout.endswith("/issues/1\n")
 
 
-def test_a_report_of_another_commit_is_spoken_of(folder: Path, job: dict[str, str]) -> None:
+def test_a_report_of_another_commit_is_mentioned(folder: Path, job: dict[str, str]) -> None:
     done = _issue(folder, {**job, "GITHUB_SHA": OTHER_SHA}, "--dry-run")
     assert done.exit_code == 0
     assert done.stderr == "The report is for commit 9c68c4a, but this run is for commit 0123456.\n"
@@ -185,7 +186,7 @@ def test_no_secret_shows_even_with_debug(folder: Path, api: GitHubApi, job: dict
         (["issue", "--environment", "staging", "--report", "missing.json"], "Cannot read the report"),
     ],
 )
-def test_what_cannot_be_meant_is_said(tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_invalid_arguments_are_reported(tmp_path: Path, arguments: list[str], says: str) -> None:
     done = lr_ci(tmp_path, "github", *arguments)
     assert done.exit_code == ExitCode.USAGE
     assert says in done.stderr

@@ -215,7 +215,7 @@ def test_retry_after_is_waited_for(api: GitHubApi, post: Post) -> None:
         (Fault.PORTAL, NetworkError, "not from GitHub's API"),
     ],
 )
-def test_what_does_not_pass_is_said_at_once(
+def test_a_permanent_failure_is_reported_at_once(
     api: GitHubApi, post: Post, fault: Fault, error: type[PipelineError], says: str
 ) -> None:
     api.fail(fault, "GET", ISSUES, -1)

@@ -51,7 +51,7 @@ def test_no_report_says_which_command_writes_one(tmp_path: Path) -> None:
         (b'{"schema_version": 1}', "image: Field required"),
     ],
 )
-def test_what_is_no_report_is_said_in_one_line(tmp_path: Path, content: bytes, says: str) -> None:
+def test_an_invalid_report_is_reported_in_one_line(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "report.json"
     path.write_bytes(content)
     with pytest.raises(UsageError, match="is not a valid build report") as raised:
@@ -90,7 +90,7 @@ def test_a_file_larger_than_any_report_is_not_read_to_its_end() -> None:
         ("platform", "linux/amd64`"),
     ],
 )
-def test_a_name_that_is_none_is_refused(tmp_path: Path, field: str, value: object) -> None:
+def test_an_invalid_name_is_refused(tmp_path: Path, field: str, value: object) -> None:
     with pytest.raises(UsageError, match="is not a valid build report") as raised:
         read_report(_written(tmp_path, **{field: value}))
     assert "\n" not in raised.value.message

@@ -100,7 +100,7 @@ def test_an_event_file_that_is_gone_says_nothing(in_actions: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"head_commit": {"id": 1}}'])
-def test_an_event_file_that_is_none_is_named(in_actions: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_event_file_is_named(in_actions: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
     event = tmp_path / "event.json"
     event.write_bytes(content)
     in_actions.setenv("GITHUB_EVENT_PATH", str(event))

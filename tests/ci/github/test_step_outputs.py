@@ -45,7 +45,7 @@ def test_the_outputs_of_a_release() -> None:
     assert BuildReport.model_validate_json(outputs["report"]) == version_report()
 
 
-def test_a_tag_that_names_another_image_is_no_tag_of_this_one() -> None:
+def test_a_tag_that_points_to_another_image_is_left_out() -> None:
     assert step_outputs(version_report())["tags"].split("\n") == [IMAGE.tagged("sha-9c68c4a"), IMAGE.tagged("v1.2.3")]
 
 

@@ -46,7 +46,7 @@ def own_port(monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """Whether Docker Hub answers: it cannot be had or taken away where tests run, so its one question is replaced."""
+    """Whether Docker Hub answers: tests cannot switch it on or off, so this one request is replaced."""
     made = Hub()
     monkeypatch.setattr("ci.local_registry.seeding.hub_answers", made.answer)
     return made
@@ -155,7 +155,7 @@ class TestWithALocalRegistry:
         assert running.port != own_port
         assert running.pid is not None
 
-    async def test_without_docker_registry_the_way_out_is_said(
+    async def test_a_missing_docker_registry_is_reported_with_a_remedy(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path / "nothing"))

@@ -87,7 +87,7 @@ class TestTheEmbeddedEngine:
 
 
 class TestADaggerEngine:
-    """Its program is made up: no Dagger CLI or container runtime can be had where these tests run."""
+    """The program is a fake: no Dagger CLI or container runtime is available where these tests run."""
 
     async def test_that_does_not_start_is_an_error_of_the_engine(self, programs: Programs) -> None:
         programs.add("dagger", "echo 'connecting' >&2; echo 'failed: no docker' >&2; exit 1")

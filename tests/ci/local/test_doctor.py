@@ -33,7 +33,7 @@ async def found() -> dict[str, Finding]:
     return {finding.what: finding for finding in (await examine()).findings}
 
 
-async def test_everything_that_is_missing_is_said_with_what_to_do_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_everything_that_is_missing_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)  # tests run as root
     examination = await examine()
     assert [finding.what for finding in examination.findings] == FINDINGS

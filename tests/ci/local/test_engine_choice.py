@@ -34,13 +34,13 @@ async def test_dagger_and_a_runtime_are_a_dagger_engine(programs: Programs, runt
     assert await choose_engine(EngineChoice.AUTO) == (EngineKind.DAGGER, f"dagger and {runtime} are available")
 
 
-async def test_dagger_without_a_runtime_is_none(programs: Programs) -> None:
+async def test_dagger_without_a_runtime_is_not_used(programs: Programs) -> None:
     programs.add("dagger")
     assert await choose_engine(EngineChoice.AUTO) == (EngineKind.EMBEDDED, "no container runtime responds")
 
 
 @pytest.mark.parametrize("exit_code", [0, 1])
-async def test_a_client_without_its_daemon_is_no_runtime(programs: Programs, exit_code: int) -> None:
+async def test_a_client_without_its_daemon_is_not_a_runtime(programs: Programs, exit_code: int) -> None:
     programs.add("dagger")
     programs.add("docker", NO_DAEMON.format(exit_code))  # before version 23 its exit status was 0
     assert (await choose_engine(EngineChoice.AUTO))[0] is EngineKind.EMBEDDED
@@ -52,7 +52,7 @@ async def test_a_runtime_behind_one_that_does_not_answer_is_found(programs: Prog
     assert await find_runtime() == "podman"
 
 
-async def test_a_runtime_that_does_not_answer_in_time_is_none(
+async def test_a_runtime_that_does_not_answer_in_time_is_not_used(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs.add_real("sleep")
@@ -62,7 +62,7 @@ async def test_a_runtime_that_does_not_answer_in_time_is_none(
         assert await find_runtime() is None
 
 
-async def test_a_runtime_that_cannot_start_is_none(programs: Programs) -> None:
+async def test_a_runtime_that_cannot_start_is_not_used(programs: Programs) -> None:
     programs.add("docker").write_text("#!/no/such/interpreter\n", encoding="utf-8")
     assert await find_runtime() is None
 
@@ -117,7 +117,7 @@ async def test_the_environment_may_name_the_dagger_program(programs: Programs, m
     assert (await choose_engine(EngineChoice.AUTO))[0] is EngineKind.DAGGER
 
 
-async def test_a_dagger_program_that_is_named_but_not_there_is_none(
+async def test_a_configured_dagger_program_that_is_not_found_is_ignored(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs.add("docker")

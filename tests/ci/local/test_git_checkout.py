@@ -51,9 +51,7 @@ class TestTheCommitThatTheCallerNames:
         assert named is not None
         assert (named.sha, named.time is None) == (older, False)
 
-    async def test_is_none_at_head_where_git_does_not_hold_it_and_where_it_is_none(
-        self, repository: Repository
-    ) -> None:
+    async def test_is_none_at_head_where_the_commit_is_unknown_or_invalid(self, repository: Repository) -> None:
         for named in (None, repository.head, "0" * 40, "main", "--all", "0" * 39):
             assert (await read_host_checkout(repository.top, named=named)).checkout.named is None
 
@@ -67,7 +65,7 @@ class TestTheTagOfTheRefThatTheCallerNames:
         for ref in ("refs/tags/v1.0.0", "refs/tags/v1.0.1"):
             assert (await read_host_checkout(repository.top, ref=ref)).checkout.tagged == first
 
-    async def test_is_none_where_git_has_no_such_tag_or_it_is_no_tag(self, repository: Repository) -> None:
+    async def test_is_none_where_the_tag_is_unknown_or_invalid(self, repository: Repository) -> None:
         for ref in (None, "refs/tags/v9.9.9", "refs/heads/master", "master", "refs/tags/", "--all", "refs/tags/a\0b"):
             assert (await read_host_checkout(repository.top, ref=ref)).checkout.tagged is None
 
@@ -149,7 +147,7 @@ class TestTheFolder:
             await read_host_checkout(place)
 
     @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
-    async def test_of_another_user_is_said_to_be_so_with_the_way_out(self, repository: Repository) -> None:
+    async def test_of_another_user_is_reported_with_a_remedy(self, repository: Repository) -> None:
         for folder, _, files in os.walk(repository.top):
             for name in [".", *files]:
                 shutil.chown(Path(folder, name), 12345, 12345)

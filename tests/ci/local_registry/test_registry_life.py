@@ -228,7 +228,9 @@ async def test_a_missing_password_file_is_named(tmp_path: Path) -> None:
         await up(settings)
 
 
-async def test_what_keeps_it_from_starting_is_told(settings: RegistrySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_reason_for_a_failed_start_is_reported(
+    settings: RegistrySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def see_nothing(port: int) -> None:
         assert port == settings.port
 

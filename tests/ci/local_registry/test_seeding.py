@@ -136,7 +136,7 @@ async def test_a_hub_that_never_answers_costs_three_seconds_at_most(registry: Ru
 
 
 @pytest.mark.registry
-async def test_a_page_that_is_no_registry_does_not_count_as_the_hub(registry: RunningRegistry, calls: Calls) -> None:
+async def test_a_web_page_does_not_count_as_the_hub(registry: RunningRegistry, calls: Calls) -> None:
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as portal, anyio.create_task_group() as tasks:
 
         async def log_in_first(stream: SocketStream) -> None:
@@ -224,7 +224,7 @@ async def test_a_registry_that_does_not_run_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.registry
-async def test_without_root_user_namespaces_are_used_and_their_lack_is_told(
+async def test_without_root_user_namespaces_are_used_and_their_lack_is_reported(
     registry: RunningRegistry, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -285,7 +285,7 @@ def test_the_mirror_entry_leads_to_where_bases_are_seeded() -> None:
     assert (mirror.registry, mirror.location) == ("docker.io", "localhost:5001/docker.io")
 
 
-async def test_a_lock_that_stays_held_is_told(tmp_path: Path) -> None:
+async def test_a_lock_that_stays_held_is_reported(tmp_path: Path) -> None:
     async with exclusive_lock(tmp_path / "lock", time_limit=1):
         with pytest.raises(EngineError, match="Another process"):
             async with exclusive_lock(tmp_path / "lock", time_limit=0.2):

@@ -103,7 +103,7 @@ class TestABlueprint:
         write({"tools/ci/dagger.json": {"name": "backend-pipeline"}, "tools/ci/.env": "NAME=b\nTARGET=c\n"})
         assert values() == {"name": "a", "target": "c"}
 
-    def test_another_module_is_none_of_ours(self) -> None:
+    def test_another_module_is_ignored(self) -> None:
         write({"dagger.json": {"name": "app", "blueprint": "github.com/acme/other"}, ".env": "NAME=a\n"})
         assert values() == {}
 

@@ -27,7 +27,7 @@ async def test_a_helper_reads_the_server_on_standard_input_and_nothing_else(prog
     assert SECRET not in repr(found)
 
 
-async def test_a_helper_without_a_login_is_no_failure(programs: Programs) -> None:
+async def test_a_helper_without_a_login_is_not_a_failure(programs: Programs) -> None:
     programs.add("docker-credential-test", "echo credentials not found in native keychain; exit 1")
     assert await ask_helper("test", "ghcr.io") is None
 
@@ -42,7 +42,7 @@ async def test_a_helper_without_a_login_is_no_failure(programs: Programs) -> Non
         ("while :; do echo 0123456789012345678901234567890; done", "the answer of docker-credential-test is not valid"),
     ],
 )
-async def test_a_failure_is_said_without_the_helpers_output(programs: Programs, script: str, reason: str) -> None:
+async def test_a_failure_is_reported_without_the_helpers_output(programs: Programs, script: str, reason: str) -> None:
     programs.add("docker-credential-test", script)
     with pytest.raises(HelperError) as raised:
         await ask_helper("test", "ghcr.io")
@@ -59,7 +59,7 @@ async def test_a_helper_has_a_time_limit(programs: Programs, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("programs")
-async def test_a_missing_helper_is_said() -> None:
+async def test_a_missing_helper_is_reported() -> None:
     with pytest.raises(HelperError, match=r"^docker-credential-test is not installed$"):
         await ask_helper("test", "ghcr.io")
 

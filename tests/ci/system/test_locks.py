@@ -29,7 +29,7 @@ async def test_one_holder_at_a_time(tmp_path: Path) -> None:
     assert most == 1
 
 
-async def test_a_lock_that_stays_held_is_told(tmp_path: Path) -> None:
+async def test_a_lock_that_stays_held_is_reported(tmp_path: Path) -> None:
     waits: list[str] = []
     async with exclusive_lock(tmp_path / "lock", time_limit=60, on_wait=lambda: waits.append("never")):
         with pytest.raises(LockTimeoutError, match="Another process has held"):

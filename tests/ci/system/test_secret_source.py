@@ -107,7 +107,7 @@ class TestAFile:
         (tmp_path / "token").write_bytes(b"\xff\xfe")
         assert "UnicodeDecodeError" in (await error_of(f"file:{tmp_path}/token")).message
 
-    async def test_of_nobodys_home_is_no_bug_of_ours(self) -> None:
+    async def test_of_an_unknown_home_directory_is_a_usage_error(self) -> None:
         assert "cannot be read" in (await error_of("file:~nobody-has-this-name/token")).message
 
 
@@ -131,7 +131,7 @@ class TestACommand:
 
 
 @pytest.mark.parametrize("content", [SECRET, f" {SECRET}\n", ""])
-async def test_a_secret_that_is_no_token_comes_exactly_as_it_is(tmp_path: Path, content: str) -> None:
+async def test_a_secret_other_than_a_token_is_not_trimmed(tmp_path: Path, content: str) -> None:
     (tmp_path / "secret").write_text(content, encoding="utf-8")
     for spelling in (f"file:{tmp_path}/secret", f"cmd:cat {tmp_path}/secret"):
         assert (await parse_secret_source(spelling).read()).get_secret_value() == content

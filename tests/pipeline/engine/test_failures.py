@@ -134,7 +134,7 @@ def test_an_image_that_cannot_be_pulled_says_which() -> None:
     assert REFERENCE in error.message
 
 
-def test_an_engine_that_does_not_answer_is_no_fault_of_the_build() -> None:
+def test_an_engine_that_does_not_answer_is_not_a_build_failure() -> None:
     errors: list[PipelineError] = [
         build_error(LOST, WHAT),
         upload_error(LOST, IMAGE, REFERENCE),

@@ -152,7 +152,7 @@ def test_the_source_is_a_tree_of_the_commit(repository: Repository) -> None:
         assert (found.commit.source_tree, found.files) == (None, {})
 
 
-def test_an_annotated_tag_is_no_commit(repository: Repository) -> None:
+def test_an_annotated_tag_is_not_a_commit(repository: Repository) -> None:
     repository.commit(b"First\n")
     repository.git("tag", "-a", "v1.2.3", "-m", "Release")
     tag = parse_commit(repository.git("rev-parse", "v1.2.3"))

@@ -47,7 +47,7 @@ def test_a_challenge_is_read(header: str, expected: tuple[str, str, str]) -> Non
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", 'Bearer service="a"', 'Digest realm="a"', "Negotiate"])
-def test_what_is_not_spoken_is_none(header: str) -> None:
+def test_an_unknown_scheme_is_ignored(header: str) -> None:
     assert parse_challenge(header) is None
 
 
@@ -198,14 +198,14 @@ async def test_a_token_that_the_registry_does_not_take_is_an_auth_error(guarded:
     ],
     ids=range(8),
 )
-async def test_an_answer_without_a_token_is_told(guarded: Server, token_service: Server, answer: Answer) -> None:
+async def test_an_answer_without_a_token_is_reported(guarded: Server, token_service: Server, answer: Answer) -> None:
     token_service.handler = lambda _: answer
     with pytest.raises(RegistryError, match="without a token") as caught:
         await _ask(guarded)
     assert _holds_no_secret(_everything(caught.value), "two\\nlines", "two\nlines", "t\u00f6ken")
 
 
-async def test_a_token_service_that_fails_is_told(guarded: Server, token_service: Server) -> None:
+async def test_a_token_service_that_fails_is_reported(guarded: Server, token_service: Server) -> None:
     token_service.handler = lambda _: Answer(502, b"<html>Bad Gateway</html>")
     with pytest.raises(RegistryError, match=r"token service of .* HTTP 502"):
         await _ask(guarded)
@@ -236,7 +236,7 @@ async def test_a_token_service_without_tls_elsewhere_is_sent_nothing() -> None:
 @pytest.mark.parametrize(
     "realm", ["/token", "token", "http://", "http://[::1", "https://:99999999/", "ftp://localhost/"]
 )
-async def test_a_realm_that_is_no_address_is_an_error_of_ours(realm: str) -> None:
+async def test_a_realm_that_is_not_a_url_is_a_registry_error(realm: str) -> None:
     with serving(_guarded(realm)) as server, pytest.raises((AuthError, RegistryError)) as caught:
         await _ask(server)
     assert _holds_no_secret(_everything(caught.value))
@@ -249,7 +249,7 @@ async def test_a_token_service_on_this_machine_may_do_without_tls_by_any_of_its_
             assert await _ask(server) == DIGEST
 
 
-def test_a_realm_on_this_machine_without_tls_is_no_good_for_a_registry_elsewhere() -> None:
+def test_a_local_realm_without_tls_is_refused_for_a_remote_registry() -> None:
     auth = ChallengeAuth(ImageName(registry="ghcr.io", repository=REPOSITORY), CREDENTIALS, Access.PUSH)
     challenge = Challenge(scheme="bearer", realm="http://localhost:5001/token")
     with pytest.raises(AuthError, match="does not use TLS: localhost"):

@@ -186,7 +186,7 @@ async def test_the_registrys_own_reason_is_told_on_one_line() -> None:
         b"\xff",
     ],
 )
-async def test_any_other_body_of_a_failure_is_no_bug(body: bytes) -> None:
+async def test_any_other_body_of_a_failure_is_not_a_bug(body: bytes) -> None:
     async with _standing_in(_always(Answer(500, body))) as registry:
         with pytest.raises(RegistryError, match="HTTP 500"):
             await registry.tags()
@@ -199,7 +199,7 @@ async def test_what_needs_credentials_says_so(status: int) -> None:
             await registry.digest_of("x")
 
 
-async def test_a_server_without_v2_is_no_registry() -> None:
+async def test_a_server_without_v2_is_not_a_registry() -> None:
     async with _standing_in(_always(Answer(404, b"<html>"))) as registry:
         with pytest.raises(RegistryError, match="not a container registry"):
             await registry.check_access()
@@ -207,20 +207,20 @@ async def test_a_server_without_v2_is_no_registry() -> None:
             await registry.put_tag("x", _manifest(IMAGE.manifest))
 
 
-async def test_a_registry_that_is_not_there_is_told() -> None:
+async def test_a_registry_that_is_not_there_is_reported() -> None:
     async with _opened(f"localhost:{free_port()}") as registry:
         with pytest.raises(RegistryError, match="could not be reached") as caught:
             await registry.check_access()
     assert "lr-ci registry up" in caught.value.hint
 
 
-async def test_a_host_that_has_no_address_is_told() -> None:
+async def test_a_host_that_has_no_address_is_reported() -> None:
     async with _opened("nowhere.invalid") as registry:
         with pytest.raises(RegistryError, match=r"nowhere\.invalid could not be reached"):
             await registry.check_access()
 
 
-async def test_a_dropped_connection_is_told() -> None:
+async def test_a_dropped_connection_is_reported() -> None:
     async with _standing_in(_always(DROP)) as registry:
         with pytest.raises(RegistryError, match=r"dropped the connection for .*Tried 4 times\."):
             await registry.manifest("x")
@@ -275,7 +275,7 @@ async def test_a_longer_wait_than_a_person_would_is_not_waited_for() -> None:
     assert len(server.asked) == 1
 
 
-async def test_a_body_that_ends_early_is_told() -> None:
+async def test_a_body_that_ends_early_is_reported() -> None:
     async with _standing_in(_always(Answer(200, b"{}", {"Content-Length": "10", "Connection": "close"}))) as registry:
         with pytest.raises(RegistryError):
             await registry.manifest("x")
@@ -305,7 +305,7 @@ def _sending(*pieces: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("pieces", [(), (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" ")])
-async def test_a_registry_that_does_not_answer_in_time_is_told(
+async def test_a_registry_that_does_not_answer_in_time_is_reported(
     monkeypatch: pytest.MonkeyPatch, pieces: tuple[bytes, ...]
 ) -> None:
     """It says nothing at all, or so little at a time that no single wait is too long."""
@@ -364,7 +364,7 @@ async def test_a_registry_that_names_no_digest_is_asked_for_the_bytes() -> None:
     ],
     ids=range(13),
 )
-async def test_a_manifest_that_is_none_has_no_labels_or_is_told(content: bytes) -> None:
+async def test_an_invalid_manifest_has_no_labels_or_is_reported(content: bytes) -> None:
     async with _standing_in(_always(Answer(404))) as registry:
         try:
             assert (await registry.config(_manifest(content), parse_platform("linux/amd64"))).labels == {}
@@ -376,7 +376,7 @@ async def test_a_manifest_that_is_none_has_no_labels_or_is_told(content: bytes) 
 
 
 @pytest.mark.parametrize("config", [b"<html>", b"7", b"[]", b'{"config": 7}', b'{"config": {"Labels": [1]}}', b"\xff"])
-async def test_a_configuration_that_is_none_is_told(config: bytes) -> None:
+async def test_an_invalid_configuration_is_reported(config: bytes) -> None:
     document = json.dumps({"config": {"digest": digest_of(config)}}).encode()
     async with _standing_in(_always(Answer(200, config))) as registry:
         with pytest.raises(RegistryError, match="is not valid"):
@@ -390,7 +390,7 @@ async def test_an_image_without_labels_has_none(config: bytes) -> None:
         assert (await registry.config(_manifest(document), parse_platform("linux/amd64"))).labels == {}
 
 
-async def test_a_configuration_that_is_missing_is_told() -> None:
+async def test_a_configuration_that_is_missing_is_reported() -> None:
     async with _standing_in(_always(Answer(404))) as registry:
         with pytest.raises(RegistryError, match=r"configuration of .* is missing"):
             await registry.config(_manifest(IMAGE.manifest), parse_platform("linux/amd64"))
@@ -421,14 +421,14 @@ async def test_a_redirect_to_another_host_carries_no_credentials() -> None:
     assert [request.authorization for request in storage.asked] == [None]
 
 
-async def test_redirects_without_end_are_told() -> None:
+async def test_redirects_without_end_are_reported() -> None:
     async with _standing_in(_always(Answer(307, headers={"Location": "/v2/"}))) as registry:
         with pytest.raises(RegistryError, match="redirect"):
             await registry.manifest("x")
 
 
 @pytest.mark.parametrize("location", ["http://[", "ftp://localhost/x", "http://\x7f/", ""])
-async def test_a_redirect_to_nowhere_is_told(location: str) -> None:
+async def test_a_redirect_to_nowhere_is_reported(location: str) -> None:
     async with _standing_in(_always(Answer(307, headers={"Location": location}))) as registry:
         with pytest.raises(RegistryError):
             await registry.manifest("x")
@@ -464,13 +464,13 @@ async def test_pages_are_followed_on_the_same_host_whatever_the_link_says(link: 
 
 
 @pytest.mark.parametrize("link", ["<http://[>; rel=next", "<>; rel=next", "</v2/acme/app/tags/list?n=1000>; rel=next"])
-async def test_a_link_that_does_not_lead_on_is_told(link: str) -> None:
+async def test_an_invalid_link_to_the_next_page_is_reported(link: str) -> None:
     async with _standing_in(_paged(2, link)) as registry:
         with pytest.raises(RegistryError, match="list of tags"):
             await registry.tags()
 
 
-async def test_pages_without_end_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pages_without_end_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.registry.client._MOST_PAGES", 5)
     async with _standing_in(_paged(1000, '</v2/acme/app/tags/list?page={}>; rel="next"')) as registry:
         with pytest.raises(RegistryError, match="more than"):
@@ -478,7 +478,7 @@ async def test_pages_without_end_are_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"7", b"[]", b'{"tags": 7}', b"\xff"])
-async def test_a_list_of_tags_that_is_none_is_told(body: bytes) -> None:
+async def test_an_invalid_list_of_tags_is_reported(body: bytes) -> None:
     async with _standing_in(_always(Answer(200, body))) as registry:
         with pytest.raises(RegistryError, match="is not valid"):
             await registry.tags()

@@ -54,7 +54,7 @@ def test_a_containerfile_stands_in_for_a_dockerfile(found: tuple[str, ...], name
     assert default_dockerfile(found) == name
 
 
-def test_labels_are_no_inputs() -> None:
+def test_labels_are_not_inputs() -> None:
     plain = Recipe("Dockerfile", Platform("linux", "amd64"))
     assert replace(plain, labels=(("a", "b"),)).inputs(TREE) == plain.inputs(TREE)
     assert replace(plain, annotations=(("a", "b"),)).inputs(TREE) != plain.inputs(TREE)

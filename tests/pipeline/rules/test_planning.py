@@ -88,7 +88,7 @@ def test_a_commit_that_is_not_checked_out_is_noticed() -> None:
     assert "9c68c4a" in notice
 
 
-def test_the_checked_out_commit_given_by_name_is_no_notice() -> None:
+def test_the_checked_out_commit_given_by_name_needs_no_notice() -> None:
     assert _plan(RunRequest(sha=SHA.upper()), checkout()).notices == ()
 
 

@@ -104,7 +104,7 @@ def test_every_text_is_a_ref_or_an_error_on_one_line(ref: str) -> None:
     assert len(message) < 1000
 
 
-def test_an_enormous_version_is_none() -> None:
+def test_an_enormous_version_is_invalid() -> None:
     assert parse_version(f"v{'9' * 5000}.0.0") is None
     assert parse_version(f"v{'9' * 80}.0.0") is not None
 

@@ -24,7 +24,7 @@ def test_the_top_itself_is_a_source(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["..", "../other", "services/../../other", "/..", "a/../b", "", "a\nb", "a\x00b"])
-def test_what_is_no_path_in_the_repository_is_refused(text: str) -> None:
+def test_a_path_outside_the_repository_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="Invalid source"):
         parse_source(text)
 

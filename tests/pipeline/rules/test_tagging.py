@@ -169,7 +169,7 @@ def test_a_version_is_read_back_from_its_tag(version: Version) -> None:
 
 
 @pytest.mark.parametrize("tag", ["latest", "master", "sha-9c68c4a", "v1", "v1.2", "1.2.3", "v1.2.3_a_b", "vv1.2.3"])
-def test_a_tag_of_another_kind_is_no_version(tag: str) -> None:
+def test_a_tag_of_another_kind_is_not_a_version(tag: str) -> None:
     assert version_of_tag(tag) is None
 
 

@@ -53,7 +53,7 @@ async def test_only_this_machine_reaches_it(engine: Opened) -> None:
     assert listening == [f"0100007F:{engine.address.port:04X}"]
 
 
-async def test_what_is_no_query_is_turned_away(engine: Opened) -> None:
+async def test_an_invalid_query_is_refused(engine: Opened) -> None:
     url = f"http://127.0.0.1:{engine.address.port}/query"
     async with httpx.AsyncClient(trust_env=False, auth=(engine.address.token, "")) as client:
         assert (await client.post(url, content=b"not json")).status_code == 400
@@ -96,7 +96,7 @@ async def test_the_sdk_names_an_argument_that_is_not_served(engine: Opened) -> N
         await engine.dag.container().with_exec(["x"], experimental_privileged_nesting=True).id()
 
 
-async def test_a_text_that_is_no_platform_is_named(engine: Opened) -> None:
+async def test_an_invalid_platform_is_named(engine: Opened) -> None:
     assert "invalid platform 'amd64'" in await refusal(engine, '{container(platform:"amd64"){sync}}')
 
 

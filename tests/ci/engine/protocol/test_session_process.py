@@ -313,7 +313,7 @@ async def test_a_run_that_is_cancelled_leaves_nothing(open_engine: OpenEngine, b
     assert found == NOTHING
 
 
-async def test_a_container_that_another_session_removes_meanwhile_is_no_broken_store(
+async def test_a_container_that_another_session_removes_meanwhile_does_not_break_the_store(
     open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A stand-in for buildah's first listing: the moment in which the other session removes one cannot be timed.

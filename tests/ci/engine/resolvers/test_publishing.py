@@ -140,7 +140,7 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
         (b"", "unexpected EOF"),
     ],
 )
-async def test_what_passes_is_said_so_that_it_can_be_told(engine: Opened, answer: bytes, said: str) -> None:
+async def test_a_transient_failure_is_marked_in_its_message(engine: Opened, answer: bytes, said: str) -> None:
     async with answering(answer) as host:
         with pytest.raises(dagger.QueryError, match=said):
             await container(engine).publish(f"{host}/app:one")

@@ -103,7 +103,7 @@ async def test_annotated_tags_are_peeled(repository: LocalRepository, git: Git) 
     assert [(await repository.tag(name)).commit for name in ("v1", "v2")] == [commit, commit]
 
 
-async def test_a_tag_of_a_file_is_no_commit(repository: LocalRepository, git: Git) -> None:
+async def test_a_tag_of_a_file_is_not_a_commit(repository: LocalRepository, git: Git) -> None:
     git("tag", "blob", "HEAD:README.md")
     git("tag", "--annotate", "--message=blob", "told", "HEAD:README.md")
     for name in ("blob", "told"):

@@ -13,7 +13,7 @@ _DIGEST = "sha256:" + "0" * 64
 
 
 @pytest.mark.parametrize("address", ["", "UPPER/app", "a b", "app:", "app:tag:tag", "-x", "app@sha256:12", "app:.x"])
-def test_what_is_no_name_is_refused(address: str) -> None:
+def test_an_invalid_name_is_refused(address: str) -> None:
     with pytest.raises(QueryFailedError, match="invalid reference format"):
         image_reference(address)
 
