@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import secrets
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.command import Command
+from tests.acceptance.conftest import held_port
 from tests.acceptance.private_index import PASSWORD, PrivateIndex, index
 from tests.acceptance.published import Image, blob_requests
 from tests.acceptance.workspace import Workspace
@@ -58,7 +60,8 @@ def test_an_example_is_built_published_verified_and_released(
     digests = {name: image.digest("main") for name, image in images.items()}
     for name, image in images.items():
         assert image.tags() == {f"sha-{workspace.short}", "main"}
-        verified = command.run(workspace.folder, *example.chosen(name), "verify").succeeded()
+        with held_port(8080):
+            verified = command.run(workspace.folder, *example.chosen(name), "verify").succeeded()
         assert example.verified[name] in verified.stdout
         assert PASSWORD not in str(image.config("main"))
 
@@ -79,7 +82,7 @@ def test_the_password_of_a_private_index_is_in_no_layer_and_no_output(
     lr_ci: Command, index: PrivateIndex, tmp_path: Path
 ) -> None:
     workspace = Workspace.with_example(tmp_path / "repository", "python-service")
-    workspace.write("requirements.txt", f"acme-greetings==1.2.0  # {tmp_path.name}\n")  # nothing comes from the cache
+    workspace.write("requirements.txt", f"acme-greetings==1.2.0  # {secrets.token_hex(8)}\n")  # nothing comes from the cache
     workspace.commit("Build it anew")
     archive = tmp_path / "image.tar"
 

@@ -92,6 +92,7 @@ RUN false
       owner: another
       dockerfile: docker/Dockerfile.prod
       target: first
+      platforms: linux/amd64
       build_args: |
         GREETING=$(touch {trap}) a "b" 'c' ;*
         EMPTY=

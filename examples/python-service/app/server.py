@@ -16,4 +16,4 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-ThreadingHTTPServer(("", int(os.environ.get("PORT", "8000"))), Handler).serve_forever()
+ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Handler).serve_forever()
