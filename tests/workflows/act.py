@@ -33,16 +33,8 @@ _USES = re.compile(r"uses: (?P<action>[^\s./][^\s@]+)@(?P<ref>\S+)")
 _WORKFLOW_CONTEXT = re.compile(rb"\bjob\.(workflow_sha|workflow_repository)\b")
 _CALL = re.compile(rb"(\./\.github/workflows/build-)backend")
 _FOREIGN = (
-    "ACT",
-    "DAGGER_",
-    "_EXPERIMENTAL_DAGGER_",
-    "GIT_",
-    "GITHUB_",
-    "LR_CI_",
-    "MAKE",
-    "PYTHON",
-    "VIRTUAL_ENV",
-    "UV_",
+    *("ACT", "DAGGER_", "_EXPERIMENTAL_DAGGER_", "GIT_", "GITHUB_", "LR_CI_"),
+    *("MAKE", "PYTHON", "VIRTUAL_ENV", "UV_"),
 )
 _NEEDED = [
     "pyproject.toml",
