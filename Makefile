@@ -56,10 +56,10 @@ lint: ## Run every linter, and fail if any of them fails
 	try $(PY)/ruff format --check; \
 	try $(PY)/mypy; \
 	try $(PY)/shellcheck $$(git grep -lE '^#!(/usr)?/bin/(env )?(ba|da)?sh( |$$)'); \
-	try $(PY)/hadolint backend/Dockerfile; \
-	try $(PY)/actionlint -shellcheck $(PY)/shellcheck -pyflakes=; \
+	try $(PY)/hadolint $$(git ls-files '*Dockerfile'); \
+	try $(PY)/actionlint -shellcheck $(PY)/shellcheck -pyflakes= $$(git ls-files '*.github/workflows/*.yml'); \
 	try $(PY)/zizmor --persona pedantic --offline --quiet .github; \
-	try $(PY)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml; \
+	try $(PY)/check-jsonschema --quiet --builtin-schema vendor.github-workflows $$(git ls-files '*.github/workflows/*.yml'); \
 	try $(PY)/check-jsonschema --quiet --builtin-schema vendor.renovate .github/renovate.json; \
 	[[ -z "$$failed" ]] || { printf 'lint: failed:%s\n' "$$failed" >&2; exit 1; }
 

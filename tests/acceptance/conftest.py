@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,9 +75,16 @@ def lr_ci() -> Iterator[Command]:
 
 @pytest.fixture
 def port_3000() -> Iterator[None]:
-    """Keep the backend's port for one test at a time: containers of the embedded engine share the host's network."""
+    """Keep the backend's port for one test at a time."""
+    with held_port(3000):
+        yield
+
+
+@contextmanager
+def held_port(port: int) -> Iterator[None]:
+    """Keep a port for one test at a time: containers of the embedded engine share the host's network."""
     KEPT.mkdir(parents=True, exist_ok=True)
-    with (KEPT / "port-3000.lock").open("w") as lock:
+    with (KEPT / f"port-{port}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

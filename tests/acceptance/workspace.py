@@ -64,6 +64,19 @@ class Workspace:
         workspace.commit("Build next to nothing")
         return workspace
 
+    @classmethod
+    def with_example(cls, folder: Path, name: str) -> Workspace:
+        """Make a repository with one commit on the branch main, which holds one of `examples/`."""
+        workspace = cls.create(folder)
+        workspace.git("branch", "--move", "main")
+        example = f"examples/{name}"
+        for path in _tracked(example):
+            target = folder / Path(path).relative_to(example)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, target)
+        workspace.commit("Adopt the pipeline")
+        return workspace
+
     @property
     def head(self) -> str:
         """The full name of the commit at HEAD."""

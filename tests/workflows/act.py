@@ -1,6 +1,9 @@
 """Runs the workflows of `.github` with act, directly on the host, and reads the results.
 
-Third-party actions have local stand-ins (`stand_ins/`); the real ones run only on GitHub.
+Third-party actions have local stand-ins (`stand_ins/`); the real ones run only on GitHub. act 0.2.89 does not have the
+contexts `job.workflow_*`: the copies of our workflows read `env.JOB_WORKFLOW_*` in their place. It loses the results of
+a called workflow that calls another: the copies of the deployment workflows call `build-image.yml` as
+`build-backend.yml` does.
 """
 
 from __future__ import annotations
@@ -23,9 +26,16 @@ WORKFLOWS = ROOT / ".github" / "workflows"
 ACTOR = "octocat"
 TOKEN = "ghs_made0up0and0long0enough0to0be0one"
 REPOSITORY = "LinkRadar/linkradar"
+TOOL, TOOL_REF = "linkradar/backend-pipeline", "v0.1.0"
+"""The repository with our workflows, as others call them."""
 _STAND_INS = Path(__file__).with_name("stand_ins")
 _USES = re.compile(r"uses: (?P<action>[^\s./][^\s@]+)@(?P<ref>\S+)")
-_FOREIGN = ("ACT", "DAGGER_", "_EXPERIMENTAL_DAGGER_", "GIT_", "GITHUB_", "LR_CI_", "MAKE", "VIRTUAL_ENV", "UV_")
+_WORKFLOW_CONTEXT = re.compile(rb"\bjob\.(workflow_sha|workflow_repository)\b")
+_CALL = re.compile(rb"(\./\.github/workflows/build-)backend")
+_FOREIGN = (
+    *("ACT", "DAGGER_", "_EXPERIMENTAL_DAGGER_", "GIT_", "GITHUB_", "LR_CI_"),
+    *("MAKE", "PYTHON", "VIRTUAL_ENV", "UV_"),
+)
 _NEEDED = [
     "pyproject.toml",
     "uv.lock",
@@ -118,6 +128,8 @@ class Act:
         actor: The user who pushes.
         token: The job's token.
         variables: The repository's variables.
+        secrets: The repository's secrets.
+        tool: The repository `TOOL`, if the workflows that are called come from there and not from the caller itself.
     """
 
     folder: Path
@@ -128,6 +140,8 @@ class Act:
     actor: str = ACTOR
     token: str = TOKEN
     variables: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    tool: Workspace | None = None
 
     def push(self, workspace: Workspace, workflow: str, ref: str = "refs/heads/master") -> Run:
         """Run a workflow on the push of a ref."""
@@ -138,16 +152,21 @@ class Act:
     ) -> Run:
         """Run a workflow, or one of its jobs, on an event."""
         event_file = self.folder / "event.json"
-        event_file.write_text(json.dumps(payload), encoding="utf-8")
+        event_file.write_text(json.dumps({"repository": {"default_branch": "master"}, **payload}), encoding="utf-8")
         command: list[str | Path] = [BIN / "act", event, "--json", "--workflows", f".github/workflows/{workflow}.yml"]
         command += ["--platform", "ubuntu-latest=-self-hosted", "--eventpath", event_file]
-        command += ["--actor", self.actor, "--no-cache-server", "--secret", "GITHUB_TOKEN"]
+        command += ["--actor", self.actor, "--no-cache-server", "--no-skip-checkout"]
+        command += ["--concurrent-jobs", "1"]  # they share one virtual environment
         command += [] if job is None else ["--job", job]
         for name, value in self.variables.items():
             command += ["--var", f"{name}={value}"]
-        for action, stand_in in stand_ins().items():
-            command += ["--local-repository", f"{action}={stand_in}"]
-        for name, value in self._step_variables().items():
+        for name in ("GITHUB_TOKEN", *self.secrets):
+            command += ["--secret", name]
+        for action, folder in stand_ins().items():
+            command += ["--local-repository", f"{action}={folder}"]
+        if self.tool is not None:
+            command += ["--local-repository", f"{TOOL}@{TOOL_REF}={self.tool.folder}"]
+        for name, value in self._step_variables(workspace).items():
             command += ["--env", f"{name}={value}"]
         done = subprocess.run(
             command,
@@ -162,10 +181,19 @@ class Act:
         events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         return Run(done.returncode, events, self.folder / "artifacts", done.stdout + done.stderr)
 
-    def _step_variables(self) -> dict[str, str]:
-        """Return the variables of steps: GitHub's URL, and those of the stand-ins."""
+    def _step_variables(self, workspace: Workspace) -> dict[str, str]:
+        """Return the variables of steps: GitHub's URL, the workflow's commit, and those of the stand-ins."""
+        repositories = {REPOSITORY: workspace} | ({} if self.tool is None else {TOOL: self.tool})
+        for name, repository in repositories.items():
+            place = self.folder / "github" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
+            place.symlink_to(repository.folder)
         return {
             "GITHUB_API_URL": self.api,
+            "JOB_WORKFLOW_REPOSITORY": [*repositories][-1],
+            "JOB_WORKFLOW_SHA": (self.tool or workspace).head,
+            "STAND_IN_GITHUB": str(self.folder / "github"),
             "STAND_IN_ARTIFACTS": str(self.folder / "artifacts"),
             "STAND_IN_CACHE": str(self.cache),
             "STAND_IN_PYTHON": sys.executable,
@@ -185,6 +213,7 @@ class Act:
             "UV_PROJECT_ENVIRONMENT": str(self.packages),
             "UV_SYSTEM_CERTS": "true",
             "UV_NATIVE_TLS": "true",
+            **self.secrets,
             "GITHUB_TOKEN": self.token,
             "LC_ALL": "C.UTF-8",
         }
@@ -194,11 +223,7 @@ def stand_ins() -> dict[str, Path]:
     """Return the stand-in for each action that the workflows use, by the action and its pin."""
     used = {match[0] for path in WORKFLOWS.glob("*.yml") for match in _USES.finditer(path.read_text(encoding="utf-8"))}
     actions = {use.removeprefix("uses: ") for use in used}
-    return {
-        action: _STAND_INS / action.partition("@")[0].rpartition("/")[2]
-        for action in sorted(actions)
-        if not action.startswith("actions/checkout@")  # act copies the working tree itself
-    }
+    return {action: _STAND_INS / action.partition("@")[0].rpartition("/")[2] for action in sorted(actions)}
 
 
 def repository(folder: Path, message: str = "Keep links\n\nAll of them.", dockerfile: str | None = None) -> Workspace:
@@ -208,12 +233,20 @@ def repository(folder: Path, message: str = "Keep links\n\nAll of them.", docker
     for path in _present(needed):
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((ROOT / path).read_bytes())
+        content = (ROOT / path).read_bytes()
+        target.write_bytes(_for_act(target.name, content) if target.is_relative_to(folder / ".github") else content)
         target.chmod((ROOT / path).stat().st_mode & 0o777)
     if dockerfile is not None:
         workspace.write("backend/Dockerfile", dockerfile)
     workspace.commit(message)
     return workspace
+
+
+def _for_act(name: str, workflow: bytes) -> bytes:
+    """Return a workflow without what act does not know, as said above."""
+    if name.startswith("deploy-"):
+        return _CALL.sub(rb"\1image", workflow)
+    return _WORKFLOW_CONTEXT.sub(lambda match: b"env.JOB_" + match[1].upper(), workflow)
 
 
 def _present(paths: list[str]) -> list[str]:

