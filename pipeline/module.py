@@ -225,7 +225,7 @@ class BackendPipeline:
         self, ref: str | None, sha: str | None, latest: LatestPolicy = RunRequest.latest, *, allow_dirty: bool = False
     ) -> RunPlan:
         request = replace(self._request(), ref=ref, sha=sha, latest=latest, allow_dirty=allow_dirty)
-        return plan_run(request, await read_checkout(self.ws, request.source, ref))
+        return plan_run(request, await read_checkout(self.ws, request.source, ref, request.dockerfile))
 
     def _request(self) -> RunRequest:
         return RunRequest(

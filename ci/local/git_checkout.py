@@ -42,7 +42,11 @@ class HostCheckout:
 
 
 async def read_host_checkout(
-    folder: Path, source: str = TOP, named: str | None = None, ref: str | None = None
+    folder: Path,
+    source: str = TOP,
+    named: str | None = None,
+    ref: str | None = None,
+    dockerfile: str | None = None,
 ) -> HostCheckout:
     """Read the checkout that contains a directory.
 
@@ -51,6 +55,7 @@ async def read_host_checkout(
         source: The directory to build, whose changes count: its path from the top.
         named: The commit that the user gave; it may be invalid or missing in the repository.
         ref: The ref that the user gave; it may be invalid or missing in the repository.
+        dockerfile: The path in the source of the Dockerfile that the user gave.
 
     Raises:
         CheckoutError: Git is not installed, or there is no repository or no commit.
@@ -68,6 +73,7 @@ async def read_host_checkout(
     if answers["commit"].exit_code != 0:
         raise await _no_commit(folder, str(top_folder), answers["commit"].stderr)
     head = await _with_source_tree(top_folder, source, _read_commit(answers["commit"]))
+    wanted = DOCKERFILES if dockerfile is None else (dockerfile,)
     return HostCheckout(
         top=top_folder,
         checkout=Checkout(
@@ -79,7 +85,7 @@ async def read_host_checkout(
             origin=answers["origin"].stdout.strip() or None,
             dirty=await _dirty_paths(top_folder, source),
             has_source=(top_folder / source).is_dir(),
-            dockerfiles=tuple(name for name in DOCKERFILES if (top_folder / source / name).is_file()),
+            dockerfiles=tuple(name for name in wanted if (top_folder / source / name).is_file()),
         ),
     )
 

@@ -29,7 +29,6 @@ from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport, PlanReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
 from pipeline.rules.shared_options import DEFAULT_REGISTRY, RunRequest
-from pipeline.rules.source_path import missing_dockerfile, missing_source
 from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, plan_online, publish_run, published_image
 
@@ -101,17 +100,15 @@ class RunSettings:
         """
         host = await self._read_checkout()
         plan = plan_run(self.request, host.checkout)
-        dockerfile = plan.recipe.dockerfile
         source = host.top / self.request.source
-        if builds and not source.is_dir():
-            raise missing_source(self.request.source)
-        if builds and not (source / dockerfile).is_file():
-            raise missing_dockerfile(dockerfile, self.request.source)
+        if builds and plan.problem is not None:
+            raise plan.problem
         secrets = {name: await _secret(name, place) for name, place in self.build_secrets.items()} if builds else {}
         return Run(self, plan, source, await self._credentials(plan.image), secrets)
 
     async def _read_checkout(self) -> HostCheckout:
-        return await read_host_checkout(self.folder, self.request.source, self.request.sha, self.request.ref)
+        request = self.request
+        return await read_host_checkout(self.folder, request.source, request.sha, request.ref, request.dockerfile)
 
     async def _credentials(self, image: ImageName) -> Credentials | None:
         token = self.token

@@ -39,13 +39,16 @@ class RepositoryFiles(Protocol):
         """Return a directory; paths that start with `/` start at the repository's top."""
 
 
-async def read_checkout(files: RepositoryFiles, source: str, requested: str | None = None) -> Checkout:
+async def read_checkout(
+    files: RepositoryFiles, source: str, requested: str | None = None, dockerfile: str | None = None
+) -> Checkout:
     """Read what is checked out.
 
     Args:
         files: The files of the caller's repository.
         source: The directory to build: its path from the repository's top.
         requested: The ref that the caller requests, if any.
+        dockerfile: The path in the source of the Dockerfile that the caller requests, if any.
 
     Raises:
         CheckoutError: There is no repository or no commit, or git failed.
@@ -67,7 +70,8 @@ async def read_checkout(files: RepositoryFiles, source: str, requested: str | No
         working_tree = files.directory("/", include=_with_git_rules(source))
         dirty = await _dirty_paths(working_tree, source, committed)
         has_source = source == TOP or await working_tree.exists(source)
-        dockerfiles = await _dockerfiles(working_tree, source)
+        wanted = DOCKERFILES if dockerfile is None else (dockerfile,)
+        dockerfiles = tuple([name for name in wanted if await working_tree.exists(f"{source}/{name}")])
     except dagger.QueryError as error:
         msg = f"Git could not compare the working tree with its commit: {cause(error)}."
         raise CheckoutError(msg) from error
@@ -81,12 +85,6 @@ async def read_checkout(files: RepositoryFiles, source: str, requested: str | No
         has_source=has_source,
         dockerfiles=dockerfiles,
     )
-
-
-async def _dockerfiles(top: dagger.Directory, source: str) -> tuple[str, ...]:
-    """Return the usual names of a Dockerfile that the source has."""
-    prefix = "" if source == TOP else f"{_escaped(source)}/"
-    return tuple([name for name in DOCKERFILES if await top.glob(f"{prefix}{name}")])
 
 
 async def _dirty_paths(top: dagger.Directory, source: str, committed: CommittedSource) -> tuple[str, ...]:

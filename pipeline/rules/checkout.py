@@ -55,7 +55,7 @@ class Checkout:
         dirty: The paths in the source, from the repository's top, that differ from the commit; ignored files do not
             count.
         has_source: Whether the source directory exists in the working tree.
-        dockerfiles: The usual names of a Dockerfile that the source has.
+        dockerfiles: The Dockerfile that the caller requests, or the usual names of one, as far as the source has them.
     """
 
     head: Commit

@@ -193,11 +193,11 @@ def _image(
 
 
 def _problem(request: RunRequest, checkout: Checkout) -> UsageError | None:
-    """Return why there is nothing to build; a Dockerfile that the caller gave is looked for by the build alone."""
+    """Return why there is nothing to build."""
     if not checkout.has_source:
         return missing_source(request.source)
-    if request.dockerfile is None and not checkout.dockerfiles:
-        return missing_dockerfile(default_dockerfile(()), request.source)
+    if not checkout.dockerfiles:
+        return missing_dockerfile(request.dockerfile or default_dockerfile(()), request.source)
     return None
 
 

@@ -106,6 +106,7 @@ class TestInAGitRepository:
         [
             (("--source", "frontend"), ["Directory 'frontend' not found in the repository."]),
             (("--source", "docs"), ["Dockerfile 'Dockerfile' not found in directory 'docs'."]),
+            (("--dockerfile", "docker/api"), ["Dockerfile 'docker/api' not found in directory 'backend'."]),
             ((), []),
         ],
     )

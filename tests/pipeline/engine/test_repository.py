@@ -197,8 +197,10 @@ def test_the_objects_are_let_go(repository: Repository) -> None:
 class TestAnEngine:
     """What it says of a folder of this machine, as the module asks it."""
 
-    async def _read(self, dag: dagger.Client, folder: Path, source: str = ".") -> Checkout:
-        return await read_checkout(HostFiles(dag, folder), source)
+    async def _read(
+        self, dag: dagger.Client, folder: Path, source: str = ".", dockerfile: str | None = None
+    ) -> Checkout:
+        return await read_checkout(HostFiles(dag, folder), source, dockerfile=dockerfile)
 
     async def test_a_branch_is_read_whole(self, dag: dagger.Client, repository: Repository) -> None:
         repository.git("remote", "add", "origin", "https://github.com/acme/links.git")
@@ -226,6 +228,17 @@ class TestAnEngine:
         found = await self._read(dag, repository.folder, source)
         assert (found.has_source, found.dockerfiles) == (True, ("Containerfile",))
         assert not (await self._read(dag, repository.folder, "missing")).has_source
+
+    @pytest.mark.parametrize(("path", "found"), [("docker/api", True), ("./docker/api", True), ("docker/web", False)])
+    async def test_the_dockerfile_that_is_requested_is_looked_for(
+        self, dag: dagger.Client, repository: Repository, path: str, *, found: bool
+    ) -> None:
+        repository.commit(b"First\n")
+        (repository.folder / "backend" / "docker").mkdir(parents=True)
+        (repository.folder / "backend" / "docker" / "api").write_text("FROM scratch\n")
+        (repository.folder / "backend" / "Dockerfile").write_text("FROM scratch\n")
+        checkout = await self._read(dag, repository.folder, "backend", dockerfile=path)
+        assert checkout.dockerfiles == ((path,) if found else ())
 
     async def test_a_detached_head_has_the_version_tags_that_name_it(
         self, dag: dagger.Client, repository: Repository
