@@ -42,7 +42,8 @@ plan: setup ## Show which tags build-and-push would write, without building
 verify: setup ## Run the published image and check that it answers
 	@$(WITH_LOCAL_REGISTRY); $(PY)/lr-ci verify
 
-test: setup ## Run every test
+test: ## Run every test
+	@bin/setup --test
 	@$(PY)/pytest -n auto --maxprocesses 8 --dist loadfile
 
 test-fast: setup ## Run the tests that require no engine, registry or build

@@ -27,7 +27,7 @@ from pipeline.rules.image_name import ImageName
 from pipeline.rules.job_summary import render_summary
 from pipeline.rules.named_values import parse_annotations, parse_build_args, parse_labels, secret_ids
 from pipeline.rules.planning import RunPlan, plan_run, recipe_of
-from pipeline.rules.platforms import parse_platform
+from pipeline.rules.platforms import parse_platforms
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks
 from pipeline.rules.shared_options import SHARED, PlanOptions, RunRequest
@@ -114,7 +114,7 @@ class BackendPipeline:
     registry: Annotated[str, _described("registry")] = RunRequest.registry
     owner: Annotated[str | None, _described("owner")] = None
     name: Annotated[str | None, _described("name")] = None
-    platform: Annotated[dagger.Platform, _described("platform")] = dagger.Platform(str(RunRequest.platform))
+    platform: Annotated[str, _described("platform")] = str(RunRequest.platform)
 
     @_module_function(cache="never")
     async def plan(
@@ -212,7 +212,7 @@ class BackendPipeline:
         access = await _access(plan.image, username, token, registry_service)
         found = await published_image(plan, digest, access)
         engine = EngineAccess(access.credentials, registry_service)
-        return (await verify_image(plan.image, found.digest, found.runtime, engine, checks)).summary()
+        return (await verify_image(plan.image, found.digest, found.images, engine, checks)).summary()
 
     async def _publish(
         self, plan: RunPlan, username: str | None, token: dagger.Secret | None, service: dagger.Service | None
@@ -239,7 +239,7 @@ class BackendPipeline:
             registry=self.registry,
             owner=self.owner,
             name=self.name,
-            platform=parse_platform(self.platform),
+            platform=parse_platforms(self.platform),
         )
 
     def _directory(self) -> dagger.Directory:

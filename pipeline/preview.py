@@ -6,7 +6,7 @@ from pipeline.concurrency import each
 from pipeline.progress import Progress
 from pipeline.publishing import Publication
 from pipeline.registry.client import Registry
-from pipeline.rules.errors import GuardError
+from pipeline.rules.errors import GuardError, RegistryError
 from pipeline.rules.labels import REVISION
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.report import TagForecast, TagOutcome
@@ -42,7 +42,7 @@ async def preview(plan: RunPlan, registry: Registry, progress: Progress) -> tupl
         except GuardError as error:
             reason = error.message
         other = None if outcome is TagOutcome.PRESENT else previous
-        commit = None if other is None else await _commit_of(plan, registry, other)
+        commit = None if other is None else await _commit_of(registry, other)
         found[tag.name] = _forecast(plan, tag, outcome, reason).model_copy(
             update={"previous_digest": other, "previous_commit": commit}
         )
@@ -51,10 +51,14 @@ async def preview(plan: RunPlan, registry: Registry, progress: Progress) -> tupl
     return tuple(found[tag.name] for tag in plan.tags.tags)
 
 
-async def _commit_of(plan: RunPlan, registry: Registry, digest: str) -> str | None:
-    """Return the commit of an image, by its label."""
-    manifest = await registry.manifest(digest)
-    return None if manifest is None else (await registry.config(manifest, plan.recipe.platform)).labels.get(REVISION)
+async def _commit_of(registry: Registry, digest: str) -> str | None:
+    """Return the commit of an image, by its label; of an index, that of its first image. None if it is not known."""
+    try:
+        manifest = await registry.manifest(digest)
+        images = () if manifest is None else await registry.images(manifest)
+    except RegistryError:  # publishing moves the tag away from an image that is not valid
+        return None
+    return next((each.labels.get(REVISION) for each in images), None)
 
 
 def _forecast(plan: RunPlan, tag: PlannedTag, outcome: TagOutcome | None, reason: str | None) -> TagForecast:

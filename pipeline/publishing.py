@@ -6,7 +6,7 @@ halfway, what it wrote stays, and running it again finishes the work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,9 +17,10 @@ from pipeline.registry.client import Registry
 from pipeline.registry.manifests import ImageProperties, Manifest
 from pipeline.registry.retry import with_retries
 from pipeline.rules.build_inputs import recorded_inputs
-from pipeline.rules.errors import CollisionError, PipelineError, RegistryError, WriteOnceError
+from pipeline.rules.errors import BuildError, CollisionError, PipelineError, RegistryError, WriteOnceError
 from pipeline.rules.labels import REVISION
 from pipeline.rules.planning import RunPlan
+from pipeline.rules.platforms import Platform
 from pipeline.rules.report import TagOutcome, TagReport
 from pipeline.rules.tagging import LatestPolicy, PlannedTag, TagKind, highest_stable
 from pipeline.rules.text import quoted
@@ -99,7 +100,7 @@ async def publish(plan: RunPlan, registry: Registry, builder: ImageBuilder, step
         await run.write_tags(manifest)
         await run.check_digests(manifest.digest)
     tags = tuple(run.reports[tag.name] for tag in plan.tags.tags)
-    return Published(manifest.digest, tags, built, str(plan.recipe.platform))
+    return Published(manifest.digest, tags, built, str(plan.recipe.platforms))
 
 
 @dataclass(slots=True)
@@ -120,10 +121,10 @@ class Publication:
             released = await self.registry.manifest(tag.name)
             if released is None or (existing is not None and released.digest == existing.digest):
                 continue
-            config = await self.registry.config(released, self.plan.recipe.platform)
-            if existing is not None or config.labels.get(REVISION) != self.plan.commit.sha:
+            images = await self.registry.images(released)
+            if existing is not None or _revisions(images) != {self.plan.commit.sha}:
                 raise self._taken(tag.name, released.digest)
-            self._check_inputs(tag.name, config)
+            self._check_inputs(tag.name, images)
             existing = released
         return existing
 
@@ -132,12 +133,13 @@ class Publication:
         manifest = await self.registry.manifest(name)
         if manifest is None:
             return None
-        config = await self.registry.config(manifest, self.plan.recipe.platform)
-        revision = config.labels.get(REVISION)
-        if revision == self.plan.commit.sha:
-            self._check_inputs(name, config)
+        images = await self.registry.images(manifest)
+        revisions = _revisions(images)
+        if revisions == {self.plan.commit.sha}:
+            self._check_inputs(name, images)
             return manifest
         reference = self.registry.image.tagged(name)
+        revision = next((each for each in revisions if each not in {None, self.plan.commit.sha}), None)
         if revision is None:
             msg = f"{reference} exists, but its commit is unknown: it has no label {REVISION}."
             hint = "If it was pushed by hand, delete that tag in the registry and run this again."
@@ -146,30 +148,32 @@ class Publication:
         hint = "Both commits start with the same seven digits: amend the newer one to change its name."
         raise CollisionError(msg, hint=hint)
 
-    def _check_inputs(self, name: str, config: ImageProperties) -> None:
+    def _check_inputs(self, name: str, images: Sequence[ImageProperties]) -> None:
         """Check that an image of the commit is the one that would be built.
 
         An image of an older version of the pipeline does not record its inputs. Of those only the platform is compared.
         """
         reference = self.registry.image.tagged(name)
-        if config.platform is not None and not config.platform.matches(self.plan.recipe.platform):
-            msg = f"{reference} is the image of this commit for {config.platform}, not for {self.plan.recipe.platform}."
-            raise CollisionError(msg, hint="Publish another platform under another --name.")
+        wanted, found = self.plan.recipe.platforms, [each.platform for each in images if each.platform is not None]
+        if found and not wanted.match(found):
+            msg = f"{reference} is the image of this commit for {_listed(found)}, not for {wanted}."
+            raise CollisionError(msg, hint="Publish other platforms under another --name.")
         try:
-            recorded = recorded_inputs(config.labels)
+            inputs = [recorded_inputs(each.labels) for each in images]
         except ValueError as error:
             msg = f"{reference} is the image of this commit, but its label {error} cannot be read."
             raise CollisionError(
                 msg, hint="Use the version of this pipeline that published it, or another --name."
             ) from error
-        if recorded is None:
+        if None in inputs:
             self.progress.notice(
                 f"{reference} does not record what it was built from; it is taken as the commit's image."
             )
-            return
-        if different := self.plan.inputs.differences(recorded):
-            msg = f"{reference} is the image of this commit from other build inputs; requested: {'; '.join(different)}."
-            raise CollisionError(msg, hint="Publish each of them under its own --name.")
+        for recorded in inputs:
+            if recorded is not None and (different := self.plan.inputs.differences(recorded)):
+                requested = "; ".join(different)
+                msg = f"{reference} is the image of this commit from other build inputs; requested: {requested}."
+                raise CollisionError(msg, hint="Publish each of them under its own --name.")
 
     async def uploaded(self, builder: ImageBuilder) -> Manifest:
         """Upload the image under the commit's tag and read its manifest back."""
@@ -181,7 +185,17 @@ class Publication:
             if manifest is None:
                 msg = f"{self.registry.image.at(digest)} was uploaded, but is not in the registry."
                 raise RegistryError(msg, hint="Run this again.")
+            self._check_platforms(manifest)
         return manifest
+
+    def _check_platforms(self, manifest: Manifest) -> None:
+        """Check that an index has an image for each platform; of a single image, the builder has checked that."""
+        wanted = self.plan.recipe.platforms
+        found = list((manifest.variants() or {}).values())
+        if len(wanted.each) > 1 and not wanted.match(found):
+            what = f"an index for {_listed(found)}" if found else "a single image"
+            msg = f"{self.registry.image.at(manifest.digest)} was uploaded as {what}, not as an index for {wanted}."
+            raise BuildError(msg, hint="Report this with the version of the engine; build one platform meanwhile.")
 
     async def write_tags(self, manifest: Manifest) -> None:
         """Write every tag that is not written yet, stage by stage."""
@@ -282,3 +296,11 @@ class Publication:
             previous_digest=previous,
             reason=reason,
         )
+
+
+def _revisions(images: Collection[ImageProperties]) -> set[str | None]:
+    return {each.labels.get(REVISION) for each in images}
+
+
+def _listed(platforms: Collection[Platform]) -> str:
+    return ",".join(sorted(map(str, platforms)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pipeline.preview import preview
 from pipeline.progress import Progress, Steps
@@ -10,11 +10,11 @@ from pipeline.publishing import ImageBuilder, publish
 from pipeline.registry.authentication import Access
 from pipeline.registry.client import open_registry
 from pipeline.registry.credentials import Credentials
+from pipeline.registry.manifests import ImageProperties
 from pipeline.rules.errors import NotPublishedError
 from pipeline.rules.image_name import parse_digest
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.report import BuildReport, PlanReport
-from pipeline.rules.runtime_checks import ImageRuntime
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +92,15 @@ class PublishedImage:
 
     Attributes:
         digest: Its digest.
-        runtime: How it runs; empty if the registry does not have it.
+        images: The image, or the images of the index; empty if the registry does not have it.
     """
 
     digest: str
-    runtime: ImageRuntime = field(default_factory=ImageRuntime)
+    images: tuple[ImageProperties, ...] = ()
 
 
 async def published_image(plan: RunPlan, digest: str | None, access: RegistryAccess) -> PublishedImage:
-    """Return a published image; of an index, the one for the run's platform.
+    """Return a published image.
 
     Args:
         plan: The run that published it.
@@ -121,8 +121,7 @@ async def published_image(plan: RunPlan, digest: str | None, access: RegistryAcc
     async with open_registry(image, access.credentials, access=Access.PULL, service_url=access.service_url) as registry:
         manifest = await registry.manifest(given or tag)
         if manifest is not None:
-            config = await registry.config(manifest, plan.recipe.platform)
-            return PublishedImage(manifest.digest, config.runtime)
+            return PublishedImage(manifest.digest, await registry.images(manifest))
     if given is not None:
         return PublishedImage(given)  # the engine's error is about the pull, which is what fails
     msg = f"{image.tagged(tag)} is not in the registry."

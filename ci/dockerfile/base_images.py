@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ci.dockerfile.reader import read_instructions
-from ci.dockerfile.stages import SCRATCH, read_from
 from ci.dockerfile.variables import expand_word
+from pipeline.rules.dockerfile import read_instructions
 from pipeline.rules.image_name import Reference, parse_reference
 from pipeline.rules.platforms import Platform, host_platform
+from pipeline.rules.stages import SCRATCH, read_from
 
 _FLAG = re.compile(r"^--([a-z-]+)=(\S+)\s*")
 _ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ci.dockerfile.reader import Instruction
-from ci.dockerfile.stages import SCRATCH
+from pipeline.rules.dockerfile import Instruction
+from pipeline.rules.stages import SCRATCH
 
 _NAME = re.compile(r"[^\W\d]\w*|\d+|[@*#?$!-]")
 _WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:\\.|[^\"\\])*\"|'[^']*')+")

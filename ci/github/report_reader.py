@@ -72,7 +72,7 @@ def _check(report: BuildReport, where: str) -> None:
         "commit": commit == report.commit.sha and report.commit.short_sha == short_sha(commit),
         "commit.url": report.commit.url is None or WEB_URL.fullmatch(report.commit.url) is not None,
         "version": report.version is None or parse_version(report.version) is not None,
-        "platform": find_platform(report.platform) is not None,
+        "platform": all(find_platform(each) is not None for each in report.platform.split(",")),
     }
     wrong = [field for field, holds in expectations.items() if not holds]
     if wrong:

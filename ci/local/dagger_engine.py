@@ -46,12 +46,7 @@ class DaggerEngine:
         Raises:
             BuildError: The archive could not be written.
         """
-        container = await self.builder.container(plan)
-        try:
-            await container.export(str(path.absolute()))
-        except dagger.DaggerError as error:
-            msg = f"The image could not be written to {path}: {last_lines(str(error))}"
-            raise BuildError(msg) from error
+        await self.builder.export(plan, str(path.absolute()))
 
     async def run_inside(self, plan: RunPlan, command: Sequence[str]) -> str:
         """Run a command in the image and return its output.
@@ -87,7 +82,7 @@ class DaggerEngine:
 
     async def verify(self, image: ImageName, found: PublishedImage, checks: RuntimeChecks) -> VerifiedImage:
         """Run an image; see `pipeline.engine.verification`."""
-        return await verify_image(image, found.digest, found.runtime, self.builder.access, checks)
+        return await verify_image(image, found.digest, found.images, self.builder.access, checks)
 
 
 def engine_for(

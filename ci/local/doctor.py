@@ -13,6 +13,7 @@ from ci.local.engine_choice import RUNNER_HOST, dagger_program, find_dagger, fin
 from ci.local.registry_login import GITHUB_TOKEN
 from ci.local_registry.server import status
 from ci.local_registry.settings import RegistrySettings
+from ci.system.binfmt import runnable_platforms
 from ci.system.dagger_version import DAGGER_VERSION
 from ci.system.docker_config import find_login
 from ci.system.processes import run_process
@@ -79,6 +80,7 @@ async def examine() -> Examination:
         "dagger": _dagger,
         "container runtime": _runtime,
         "root": _root,
+        "platforms": _platforms,
         "buildah": lambda: _program("buildah", ["buildah", "--version"], f"The embedded engine requires it. {_SETUP}"),
         "skopeo": lambda: _program("skopeo", ["skopeo", "--version"], f"The embedded engine requires it. {_SETUP}"),
         "runc": lambda: _program("runc", ["runc", "--version"], f"Builds are not isolated without it. {_SETUP}"),
@@ -128,6 +130,14 @@ async def _root() -> Finding:
         return Finding(what="root", health=Health.OK, found="running as root")
     remedy = "The embedded engine requires root: sudo make build-and-push. A Dagger engine does not."
     return Finding(what="root", health=Health.MISSING, found=f"running as user {os.geteuid()}", remedy=remedy)
+
+
+async def _platforms() -> Finding:
+    """State for which platforms the embedded engine can run commands."""
+    runnable = runnable_platforms()
+    found = ", ".join(f"{platform}{f' ({emulator})' if emulator else ''}" for platform, emulator in runnable.items())
+    remedy = "" if any(runnable.values()) else "To run commands for other processors: apt-get install qemu-user-static"
+    return Finding(what="platforms", health=Health.OK, found=found, remedy=remedy)
 
 
 async def _dagger() -> Finding:

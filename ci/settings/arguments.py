@@ -20,7 +20,7 @@ class Kind(StrEnum):
     INTEGER = "integer"
     BOOLEAN = "boolean"
     SCALAR = "scalar"
-    """An enum, or a string type of Dagger's own such as Platform."""
+    """An enum."""
     SECRET = "secret"  # noqa: S105 - a type
     SECRETS = "secrets"
     SERVICE = "service"
@@ -48,7 +48,7 @@ CONSTRUCTOR: Mapping[str, Kind] = {
     "registry": Kind.TEXT,
     "owner": Kind.TEXT,
     "name": Kind.TEXT,
-    "platform": Kind.SCALAR,
+    "platform": Kind.TEXT,
 }
 """The constructor's arguments, which are set for every function."""
 

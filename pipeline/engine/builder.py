@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import dagger
 from dagger import dag
 
+from pipeline.concurrency import each
 from pipeline.engine.failures import build_error, no_answer, upload_error
+from pipeline.engine.platforms import for_platform, own_platform
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.build_inputs import DOCKERFILES, Recipe, default_dockerfile
 from pipeline.rules.errors import BuildError, PipelineError, RegistryError
 from pipeline.rules.image_name import DIGEST, ImageName
 from pipeline.rules.labels import FROM_DOCKERFILE, oci_labels
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.platforms import parse_platform
+from pipeline.rules.platforms import Platform
 from pipeline.rules.source_path import missing_dockerfile, missing_source
-from pipeline.rules.text import quoted
+from pipeline.rules.text import last_lines, quoted
 
 # Each has a slash inside, so that it means the same to .gitignore's rules and to .dockerignore's.
 NOT_SOURCE = (
@@ -84,7 +87,7 @@ class DaggerBuilder:
 
     source: Source
     access: EngineAccess = EngineAccess()
-    _containers: dict[RunPlan, dagger.Container] = field(default_factory=dict)
+    _images: dict[RunPlan, dict[Platform, dagger.Container]] = field(default_factory=dict)
 
     async def content(self) -> str:
         """Return a digest of the source as it is.
@@ -98,40 +101,83 @@ class DaggerBuilder:
             doing = "reading the source"
             raise no_answer(doing, error) from error
 
+    async def images(self, plan: RunPlan) -> Mapping[Platform, dagger.Container]:
+        """Return the image for each platform with its labels, in the order of the plan.
+
+        Only what is needed to read the Dockerfile's labels is built.
+
+        Raises:
+            UsageError: The Dockerfile does not exist.
+            BuildError: An image could not be built.
+        """
+        if plan not in self._images:
+            found: dict[Platform, dagger.Container] = {}
+
+            async def build(platform: Platform) -> None:
+                found[platform] = await self._labelled(plan, platform)
+
+            await each(plan.recipe.platforms.each, build)
+            self._images[plan] = {platform: found[platform] for platform in plan.recipe.platforms.each}
+        return self._images[plan]
+
     async def container(self, plan: RunPlan) -> dagger.Container:
-        """Return the image with its labels; only what is needed to read the Dockerfile's labels is built.
+        """Return the image to run commands in: for the engine's own platform if it is among the plan's.
 
         Raises:
             UsageError: The Dockerfile does not exist.
             BuildError: The image could not be built.
         """
-        if plan not in self._containers:
-            self._containers[plan] = await self._labelled(plan)
-        return self._containers[plan]
-
-    async def build(self, plan: RunPlan) -> None:
-        """Build the image.
-
-        Raises:
-            UsageError: The Dockerfile does not exist.
-            BuildError: The image could not be built.
-        """
-        container = await self.container(plan)
+        images = await self.images(plan)
+        if len(images) == 1:
+            return next(iter(images.values()))
         try:
-            await container.sync()
+            own = await own_platform()
         except dagger.DaggerError as error:
             raise self._build_error(error, plan) from error
+        return images[plan.recipe.platforms.preferred(own)]
+
+    async def build(self, plan: RunPlan) -> None:
+        """Build the image for every platform.
+
+        Raises:
+            UsageError: The Dockerfile does not exist.
+            BuildError: The image could not be built.
+        """
+
+        async def build(image: dagger.Container) -> None:
+            try:
+                await image.sync()
+            except dagger.DaggerError as error:
+                raise self._build_error(error, plan) from error
+
+        await each((await self.images(plan)).values(), build)
+
+    async def export(self, plan: RunPlan, path: str) -> None:
+        """Write the image, or the index of its images, to a file of the host as an OCI archive.
+
+        Raises:
+            BuildError: The archive could not be written.
+        """
+        container, variants = _with_variants(await self.images(plan))
+        try:
+            await container.export(path, platform_variants=variants)
+        except dagger.DaggerError as error:
+            msg = f"The image could not be written to {path}: {last_lines(str(error))}"
+            raise BuildError(msg) from error
 
     async def upload(self, plan: RunPlan, reference: str) -> str:
-        """Upload the image under a reference by tag and return its digest.
+        """Upload the image, or the index of its images, under a reference by tag and return its digest.
 
         Raises:
             AuthError: The registry denied push access.
             RegistryError: The upload failed.
         """
-        container = self.access.signed_in(await self.container(plan), plan.image)
+        container, variants = _with_variants(await self.images(plan))
+        container = self.access.signed_in(container, plan.image)
         try:
-            address = await container.publish(reference, registry_service=self.access.service)
+            address = await container.publish(
+                reference, platform_variants=variants, registry_service=self.access.service
+            )
         except dagger.DaggerError as error:
             raise upload_error(error, plan.image, reference) from error
         digest = address.rpartition("@")[2]
@@ -140,8 +186,8 @@ class DaggerBuilder:
             raise RegistryError(msg)
         return digest
 
-    async def _labelled(self, plan: RunPlan) -> dagger.Container:
-        built = await _from_dockerfile(self.source, plan.image.name)
+    async def _labelled(self, plan: RunPlan, platform: Platform) -> dagger.Container:
+        built = await _from_dockerfile(self.source, platform, plan.image.name)
         try:
             from_dockerfile = {key: await built.label(key) or "" for key in FROM_DOCKERFILE}
         except dagger.DaggerError as error:
@@ -165,8 +211,17 @@ class DaggerBuilder:
         return _build_error(error, self.source, plan.image.name)
 
 
+def _with_variants(
+    images: Mapping[Platform, dagger.Container],
+) -> tuple[dagger.Container, list[dagger.Container] | None]:
+    """Return what is published or exported, and its platform variants: an index is made of an empty container."""
+    if len(images) == 1:
+        return next(iter(images.values())), None
+    return dag.container(), list(images.values())
+
+
 async def check_build(source: Source, name: str) -> None:
-    """Build an image and discard it; no ref, commit or registry is needed.
+    """Build an image for every platform and discard it; no ref, commit or registry is needed.
 
     Args:
         source: What it is built from.
@@ -176,11 +231,15 @@ async def check_build(source: Source, name: str) -> None:
         UsageError: The Dockerfile does not exist.
         BuildError: The image could not be built.
     """
-    container = await _from_dockerfile(source, name)
-    try:
-        await container.sync()
-    except dagger.DaggerError as error:
-        raise _build_error(error, source, name) from error
+
+    async def build(platform: Platform) -> None:
+        container = await _from_dockerfile(source, platform, name)
+        try:
+            await container.sync()
+        except dagger.DaggerError as error:
+            raise _build_error(error, source, name) from error
+
+    await each(source.recipe.platforms.each, build)
 
 
 async def find_dockerfile(directory: dagger.Directory, path: str) -> str:
@@ -203,7 +262,7 @@ async def find_dockerfile(directory: dagger.Directory, path: str) -> str:
         raise no_answer(doing, error) from error
 
 
-async def _from_dockerfile(source: Source, name: str) -> dagger.Container:
+async def _from_dockerfile(source: Source, platform: Platform, name: str) -> dagger.Container:
     recipe = source.recipe
     try:
         found = await source.directory.exists(recipe.dockerfile)
@@ -215,36 +274,15 @@ async def _from_dockerfile(source: Source, name: str) -> dagger.Container:
         raise missing_dockerfile(recipe.dockerfile, source.path)
     built = source.directory.docker_build(
         dockerfile=recipe.dockerfile,
-        platform=dagger.Platform(str(recipe.platform)),
+        platform=dagger.Platform(str(platform)),
         build_args=[dagger.BuildArg(name, value) for name, value in recipe.build_args],
         target=recipe.target,
         secrets=list(source.secrets),
     )
     try:
-        check_platform(await built.platform(), recipe, name)
+        return await for_platform(built, platform, source.directory.file(recipe.dockerfile), recipe, name)
     except dagger.DaggerError as error:
         raise _build_error(error, source, name) from error
-    return built
-
-
-def check_platform(built: str, recipe: Recipe, name: str) -> None:
-    """Check that an image is for the platform that it was built for.
-
-    A Dagger engine gives an image `FROM scratch` its own platform instead, and one of a base image for another platform
-    that of the base image, and says nothing.
-
-    Args:
-        built: The platform of the image.
-        recipe: How it was built.
-        name: The image's name in error messages.
-
-    Raises:
-        BuildError: It is for another platform.
-    """
-    if not parse_platform(built).matches(recipe.platform):
-        msg = f"{name} from {recipe.dockerfile} was built for {built}, not for {recipe.platform}."
-        hint = "Build it on an engine for that platform, or start its last stage from a base image for that platform."
-        raise BuildError(msg, hint=hint)
 
 
 def _build_error(error: dagger.DaggerError, source: Source, name: str) -> PipelineError:

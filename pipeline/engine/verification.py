@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -16,7 +17,9 @@ import dagger
 from dagger import dag
 
 from pipeline.engine.builder import EngineAccess
-from pipeline.engine.failures import pull_error
+from pipeline.engine.failures import OTHER_PROCESSOR, no_answer, pull_error
+from pipeline.engine.platforms import own_platform
+from pipeline.registry.manifests import ImageProperties
 from pipeline.rules.errors import VerificationError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.runtime_checks import (
@@ -38,14 +41,17 @@ _FIRST_OF_PROBE, _LAST_OF_PROBE = 95, 99
 
 
 async def verify_image(
-    image: ImageName, digest: str, runtime: ImageRuntime, access: EngineAccess, checks: RuntimeChecks
+    image: ImageName, digest: str, images: Sequence[ImageProperties], access: EngineAccess, checks: RuntimeChecks
 ) -> VerifiedImage:
     """Pull an image by digest, run it, and check what it must do.
+
+    Of an index, the image for the engine's own platform must pass. The others are tried too; one that the engine cannot
+    run, as it has no emulator for its processor, is reported as not run.
 
     Args:
         image: The image.
         digest: Its digest.
-        runtime: How it runs, by its configuration.
+        images: What its configuration says, or those of an index's images; empty if it is not known.
         access: How the engine reaches the registry.
         checks: What the caller requires.
 
@@ -56,21 +62,59 @@ async def verify_image(
         VerificationError: The image failed a check, or a check cannot be made.
     """
     reference = image.at(digest)
-    container = access.signed_in(dag.container(), image).from_(reference, registry_service=access.service)
+    variants = {each.platform: each.runtime for each in images if each.platform is not None}
+    verification = _Verification(image, reference, access, checks)
+    if len(variants) <= 1:
+        passed = await verification.passed(dag.container(), images[0].runtime if images else ImageRuntime())
+        return VerifiedImage(reference=reference, checks=passed)
     try:
-        await container.sync()
+        own = await own_platform()
     except dagger.DaggerError as error:
-        raise pull_error(error, image, reference) from error
-    # A new variable each time, or the engine answers with the cached result of an earlier run.
-    running = _Running(container.with_env_variable("VERIFICATION", secrets.token_hex(8)), reference)
-    passed: list[CheckResult] = []
-    if checks.command is not None:
-        output = await running.output(list(checks.command), reference)
-        passed.append(CheckResult(check=shlex.join(checks.command), result=output))
-    check = server_check(checks, runtime)
-    if check is not None:
-        passed.append(CheckResult(check=check.what, result=await running.check(check)))
-    return VerifiedImage(reference=reference, checks=tuple(passed))
+        doing = "reading the engine's platform"
+        raise no_answer(doing, error) from error
+    results: list[CheckResult] = []
+    not_run: list[str] = []
+    for platform in sorted(variants, key=lambda each: not each.matches(own)):
+        container = dag.container(platform=dagger.Platform(str(platform)))
+        try:
+            passed = await verification.passed(container, variants[platform])
+        except VerificationError as error:
+            if platform.matches(own) or OTHER_PROCESSOR not in error.message:
+                raise
+            not_run.append(str(platform))
+        else:
+            results += [each.model_copy(update={"platform": str(platform)}) for each in passed]
+    if not results:
+        msg = f"{reference} cannot be run on this engine ({own}): it is for {', '.join(not_run)}."
+        raise VerificationError(msg, hint="Run this on an engine for one of these, or install qemu-user-static there.")
+    return VerifiedImage(reference=reference, checks=tuple(results), not_run=tuple(not_run))
+
+
+@dataclass(frozen=True, slots=True)
+class _Verification:
+    image: ImageName
+    reference: str
+    access: EngineAccess
+    checks: RuntimeChecks
+
+    async def passed(self, container: dagger.Container, runtime: ImageRuntime) -> tuple[CheckResult, ...]:
+        """Run the image in a container that is empty so far, and return the checks that it passed."""
+        container = self.access.signed_in(container, self.image)
+        container = container.from_(self.reference, registry_service=self.access.service)
+        try:
+            await container.sync()
+        except dagger.DaggerError as error:
+            raise pull_error(error, self.image, self.reference) from error
+        # A new variable each time, or the engine answers with the cached result of an earlier run.
+        running = _Running(container.with_env_variable("VERIFICATION", secrets.token_hex(8)), self.reference)
+        passed: list[CheckResult] = []
+        if self.checks.command is not None:
+            output = await running.output(list(self.checks.command), self.reference)
+            passed.append(CheckResult(check=shlex.join(self.checks.command), result=output))
+        check = server_check(self.checks, runtime)
+        if check is not None:
+            passed.append(CheckResult(check=check.what, result=await running.check(check)))
+        return tuple(passed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 import httpx
 
+from pipeline.concurrency import each
 from pipeline.registry.authentication import Access, ChallengeAuth
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.failures import connection_error, raise_for, reason_of, service_error
 from pipeline.registry.manifests import (
     ImageProperties,
     Manifest,
-    digest_for_platform,
     digest_in,
     image_properties,
     json_object,
@@ -28,7 +29,6 @@ from pipeline.registry.retry import with_retries
 from pipeline.rules.errors import RegistryError
 from pipeline.rules.image_name import DIGEST, HUB, HUB_API, ImageName, digest_of
 from pipeline.rules.media_types import MANIFEST, MANIFEST_TYPES
-from pipeline.rules.platforms import Platform
 from pipeline.rules.text import quoted
 
 _API_HOSTS = {HUB: HUB_API}
@@ -98,26 +98,38 @@ class Registry:
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST
         return Manifest(content=response.content, media_type=media_type, digest=digest)
 
-    async def config(self, manifest: Manifest, platform: Platform) -> ImageProperties:
-        """Read an image's labels and platform from its configuration.
-
-        Args:
-            manifest: The image's manifest, or an index that has the platform's image.
-            platform: Which image of an index.
+    async def images(self, manifest: Manifest) -> tuple[ImageProperties, ...]:
+        """Read the labels and the platform of an image, or of each image of an index, from the configurations.
 
         Raises:
-            RegistryError: The manifest or the configuration is missing or not valid.
+            RegistryError: A manifest or a configuration is missing or not valid.
         """
+        what = self.image.at(manifest.digest)
+        try:
+            variants = manifest.variants()
+        except ValueError as error:
+            raise _invalid_manifest(what) from error
+        if variants is None:
+            return (await self._properties(manifest),)
+        found: dict[str, ImageProperties] = {}
+
+        async def read(digest: str) -> None:
+            inner = await self.manifest(digest)
+            if inner is None:
+                msg = f"The image for {variants[digest]} of the index {what} is missing in the registry."
+                raise RegistryError(msg, hint="Delete the index there and run this again.")
+            properties = await self._properties(inner)
+            found[digest] = replace(properties, platform=properties.platform or variants[digest])
+
+        await each(variants, read)
+        return tuple(found[digest] for digest in variants)
+
+    async def _properties(self, manifest: Manifest) -> ImageProperties:
         what = self.image.at(manifest.digest)
         try:
             document = manifest.parsed()
         except ValueError as error:
-            msg = f"The manifest {what} is not valid."
-            raise RegistryError(msg, hint="Check --registry: what answers there may not be a registry.") from error
-        if isinstance(document.get("manifests"), list):
-            chosen = digest_for_platform(document["manifests"], platform)
-            inner = None if chosen is None else await self.manifest(chosen)
-            return ImageProperties() if inner is None else await self.config(inner, platform)
+            raise _invalid_manifest(what) from error
         digest = digest_in(document.get("config"))
         if digest is None:
             return ImageProperties()
@@ -208,6 +220,11 @@ class Registry:
             return response
 
         return await with_retries(attempt)
+
+
+def _invalid_manifest(what: str) -> RegistryError:
+    msg = f"The manifest {what} is not valid."
+    return RegistryError(msg, hint="Check --registry: what answers there may not be a registry.")
 
 
 @asynccontextmanager

@@ -14,6 +14,9 @@ from pipeline.rules.image_name import DIGEST
 from pipeline.rules.platforms import Platform
 from pipeline.rules.runtime_checks import ImageRuntime, image_runtime
 
+_UNKNOWN = "unknown"
+"""The platform's system in an index's entry that is not an image, as BuildKit writes it for attestations."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -36,6 +39,25 @@ class Manifest:
             ValueError: The content is not a JSON object.
         """
         return json_object(self.content)
+
+    def variants(self) -> Mapping[str, Platform] | None:
+        """Return the platforms of an index's images by their digests, or None if it is not an index.
+
+        Entries without a valid digest or platform, such as attestations, are left out.
+
+        Raises:
+            ValueError: The content is not a JSON object.
+        """
+        descriptors = self.parsed().get("manifests")
+        if not isinstance(descriptors, list):
+            return None
+        found: dict[str, Platform] = {}
+        for descriptor in descriptors:
+            digest = digest_in(descriptor)
+            platform = _platform(descriptor.get("platform")) if isinstance(descriptor, dict) else None
+            if digest is not None and platform is not None and platform.system != _UNKNOWN:
+                found[digest] = platform
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +116,11 @@ def json_object(content: bytes) -> dict[str, Any]:
     return value
 
 
-def digest_for_platform(descriptors: list[Any], platform: Platform) -> str | None:
-    """Return the digest of an index's image for a platform, or None if it has no such image."""
-    for descriptor in descriptors:
-        named = descriptor.get("platform") if isinstance(descriptor, dict) else None
-        found = _platform(named) if isinstance(named, dict) else None
-        if found is not None and found.matches(platform):
-            return digest_in(descriptor)
-    return None
-
-
-def _platform(document: dict[str, Any]) -> Platform | None:
+def _platform(document: object) -> Platform | None:
     """Read the platform of a configuration, or of an index's descriptor."""
-    system, architecture = document.get("os"), document.get("architecture")
+    if not isinstance(document, dict):
+        return None
+    system, architecture, variant = (document.get(name) or "" for name in ("os", "architecture", "variant"))
     if not (isinstance(system, str) and isinstance(architecture, str) and system and architecture):
         return None
-    return Platform(system, architecture)
+    return Platform(system, architecture, variant if isinstance(variant, str) else "")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.rules.named_values import NamedValues
-from pipeline.rules.platforms import Platform
+from pipeline.rules.platforms import Platforms
 from pipeline.rules.text import quoted
 
 PREFIX = "io.github.linkradar.build-inputs"
@@ -42,7 +42,7 @@ class Recipe:
 
     Attributes:
         dockerfile: The Dockerfile's path in the source.
-        platform: What the image runs on.
+        platforms: What the image runs on.
         target: The stage to build; empty for the last one.
         build_args: The values of build arguments.
         secrets: The ids of build secrets.
@@ -51,7 +51,7 @@ class Recipe:
     """
 
     dockerfile: str
-    platform: Platform
+    platforms: Platforms
     target: str = ""
     build_args: NamedValues = ()
     secrets: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class Recipe:
         return BuildInputs(
             tree=tree,
             dockerfile=self.dockerfile,
-            platforms=(str(self.platform),),
+            platforms=tuple(map(str, self.platforms.each)),
             target=self.target,
             build_args=hashed(self.build_args),
             secrets=self.secrets,

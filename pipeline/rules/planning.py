@@ -214,7 +214,7 @@ def recipe_of(request: RunRequest, dockerfile: str) -> Recipe:
     check_given(dict(request.label))
     return Recipe(
         dockerfile=request.dockerfile or dockerfile,
-        platform=request.platform,
+        platforms=request.platform,
         target=request.target or "",
         build_args=request.build_arg,
         secrets=tuple(name for name, _ in request.build_secret),

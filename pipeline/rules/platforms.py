@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import platform as host
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipeline.rules.errors import UsageError
 from pipeline.rules.text import quoted
@@ -48,6 +50,28 @@ class Platform:
         return (self.system, self.architecture) == (other.system, other.architecture)
 
 
+@dataclass(frozen=True, slots=True)
+class Platforms:
+    """What an image is built for: one platform, or several, whose images an image index holds.
+
+    Attributes:
+        each: The platforms, in the order of their names. No two have the same system and architecture.
+    """
+
+    each: tuple[Platform, ...]
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.each))
+
+    def match(self, others: Collection[Platform]) -> bool:
+        """Return whether these are the same platforms; see `Platform.matches`."""
+        return len(others) == len(self.each) and all(any(one.matches(other) for other in others) for one in self.each)
+
+    def preferred(self, own: Platform) -> Platform:
+        """Return the one to run commands for: an engine's own platform if it is among them, otherwise the first."""
+        return next((platform for platform in self.each if platform.matches(own)), self.each[0])
+
+
 def find_platform(text: str) -> Platform | None:
     """Read a platform such as `linux/amd64` or `linux/arm/v7`, or return None if it is not valid."""
     match = _PLATFORM.fullmatch(text)
@@ -65,6 +89,20 @@ def parse_platform(text: str) -> Platform:
         msg = f"Invalid platform {quoted(text)}: expected os/architecture, such as linux/amd64."
         raise UsageError(msg)
     return found
+
+
+def parse_platforms(text: str) -> Platforms:
+    """Read platforms that are separated by commas, such as `linux/amd64,linux/arm64`.
+
+    Raises:
+        UsageError: One of them is not valid, or two are variants of one architecture.
+    """
+    found = sorted({parse_platform(each.strip()) for each in text.split(",")}, key=str)
+    for one, other in pairwise(found):
+        if one.matches(other):
+            msg = f"Invalid platforms {quoted(text)}: an image can have only one of {one} and {other}."
+            raise UsageError(msg, hint="Publish each of them under its own --name.")
+    return Platforms(tuple(found))
 
 
 def host_platform() -> Platform:

@@ -78,7 +78,7 @@ class BuildReport(BaseModel):
     ref: str = Field(description="The full git ref, such as refs/heads/master.")
     version: str | None = Field(description="The version, if the ref is a version tag.")
     built: bool = Field(description="False if the image of this commit was already in the registry.")
-    platform: str = Field(description="Such as linux/amd64.")
+    platform: str = Field(description="Such as linux/amd64; several are separated by commas.")
     steps: tuple[StepReport, ...] = Field(description="How long each step took, in the order in which they ended.")
 
 

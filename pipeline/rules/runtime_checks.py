@@ -249,6 +249,10 @@ class CheckResult(BaseModel):
 
     check: str = Field(description="The command, path or port, HEALTHCHECK, or start.")
     result: str = Field(description="The command's output, the HTTP status, or what was seen.")
+    platform: str | None = Field(default=None, description="Which image of an index.")
+
+    def __str__(self) -> str:
+        return f"{'' if self.platform is None else f'{self.platform}: '}{self.check}: {self.result}"
 
 
 class VerifiedImage(BaseModel):
@@ -258,10 +262,12 @@ class VerifiedImage(BaseModel):
 
     reference: str = Field(description="The image by digest.")
     checks: tuple[CheckResult, ...] = Field(description="What it passed, in order.")
+    not_run: tuple[str, ...] = Field(default=(), description="Platforms of an index that the engine cannot run.")
 
     def summary(self) -> str:
-        """Return the image, and a line for each check."""
-        return "\n".join([self.reference, *(f"{passed.check}: {passed.result}" for passed in self.checks)])
+        """Return the image, a line for each check, and a line for each platform that was not run."""
+        not_run = [f"{platform}: not run, as the engine has no emulator for it" for platform in self.not_run]
+        return "\n".join([self.reference, *map(str, self.checks), *not_run])
 
 
 def parse_command(text: str) -> tuple[str, ...]:

@@ -19,12 +19,12 @@ from pipeline.rules.named_values import (
     parse_build_secrets,
     parse_labels,
 )
-from pipeline.rules.platforms import Platform, parse_platform
+from pipeline.rules.platforms import Platform, Platforms, parse_platforms
 from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
 
 DEFAULT_REGISTRY = "ghcr.io"
-DEFAULT_PLATFORM = Platform("linux", "amd64")
+DEFAULT_PLATFORMS = Platforms((Platform("linux", "amd64"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,13 @@ class BuildOptions:
         Option("Annotation of the image's manifest, repeatable", metavar="NAME=VALUE", parse_all=parse_annotations),
     ] = ()
     platform: Annotated[
-        Platform,
-        Option("Platform to build for, whatever machine builds it", metavar="OS/ARCH", parse=parse_platform),
-    ] = DEFAULT_PLATFORM
+        Platforms,
+        Option(
+            "Platforms to build for, whatever machine builds it; several make an image index",
+            metavar="OS/ARCH[,…]",
+            parse=parse_platforms,
+        ),
+    ] = DEFAULT_PLATFORMS
 
 
 @dataclass(frozen=True, kw_only=True)

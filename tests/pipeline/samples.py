@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import RunPlan, plan_run
-from pipeline.rules.platforms import Platform
+from pipeline.rules.platforms import Platforms
 from pipeline.rules.refs import CommitSha
 from pipeline.rules.report import BuildReport, CommitReport, StepReport, TagOutcome, TagReport
-from pipeline.rules.shared_options import DEFAULT_PLATFORM, RunRequest
+from pipeline.rules.shared_options import DEFAULT_PLATFORMS, RunRequest
 from pipeline.rules.tagging import LatestPolicy, TagKind
 
 SHA = CommitSha("9c68c4a0b1d2e3f405162738495a6b7c8d9e0f1a")
@@ -47,7 +47,7 @@ def run_plan(
     *,
     sha: str = SHA,
     latest: LatestPolicy = LatestPolicy.AUTO,
-    platform: Platform = DEFAULT_PLATFORM,
+    platform: Platforms = DEFAULT_PLATFORMS,
     dirty: tuple[str, ...] = (),
     allow_dirty: bool = False,
 ) -> RunPlan:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "pipeline"
 LAYERS = (
     ("module",),
     ("run", "engine.verification", "engine.builder", "engine.repository"),
-    ("preview",),
+    ("engine.platforms", "preview"),
     ("publishing", "engine.failures", "engine.git_objects"),
     ("registry.client",),
     ("registry.authentication",),
@@ -21,10 +21,11 @@ LAYERS = (
     ("progress", "rules.planning", "rules.job_summary"),
     ("rules.labels", "rules.shared_options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
-    ("registry.manifests", "rules.build_inputs"),
+    ("registry.manifests", "rules.build_inputs", "rules.stages"),
     ("rules.runtime_checks",),
     ("rules.image_name", "rules.named_values", "rules.platforms", "rules.refs", "rules.source_path"),
     ("rules.errors", "rules.text", "rules.github_origin", "rules.http_statuses", "rules.media_types", "concurrency"),
+    ("rules.dockerfile",),
     ("rules.exit_codes",),
 )
 # Where a module of one layer needs its neighbour.
@@ -35,6 +36,7 @@ EFFECTS = {
     "module": {"dagger", "pydantic"},
     "engine.verification": {"dagger", "anyio"},
     "engine.builder": {"dagger"},
+    "engine.platforms": {"dagger"},
     "engine.repository": {"dagger", "anyio", "dulwich"},
     "engine.git_objects": {"dulwich"},
     "engine.failures": {"dagger"},

@@ -99,9 +99,20 @@ async def test_what_a_guard_refuses_is_refused_with_its_reason(registry: Running
         assert {outcome for _, outcome in outcomes(report)} == {"refused"}
 
 
-async def test_the_commit_of_an_image_without_the_label_is_not_known(registry: RunningRegistry) -> None:
+class Invalid(Image):
+    """An image whose configuration cannot be read."""
+
+    @property
+    def config(self) -> bytes:
+        return b"not JSON"
+
+
+@pytest.mark.parametrize("image", [Image(labels={}), Invalid(labels={})])
+async def test_the_commit_of_an_image_without_a_valid_label_is_not_known(
+    registry: RunningRegistry, image: Image
+) -> None:
     with registry.client() as client:
-        digest = Image(labels={}).push(client, REPOSITORY, "master")
+        digest = image.push(client, REPOSITORY, "master")
     report = await previewed(run_plan(registry.host))
     assert report.online is not None
     assert (report.online[1].previous_digest, report.online[1].previous_commit) == (digest, None)

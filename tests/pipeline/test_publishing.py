@@ -29,7 +29,7 @@ from pipeline.rules.errors import (
     WriteOnceError,
 )
 from pipeline.rules.planning import RunPlan, plan_run
-from pipeline.rules.platforms import Platform
+from pipeline.rules.platforms import Platforms, parse_platforms
 from pipeline.rules.report import TagOutcome
 from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.tagging import LatestPolicy
@@ -77,8 +77,14 @@ class Bench:
     running: RunningRegistry
     host: str
 
-    def plan(self, ref: str = "refs/heads/master", sha: str = SHA, latest: LatestPolicy = LatestPolicy.AUTO) -> RunPlan:
-        return run_plan(self.host, ref, sha=sha, latest=latest)
+    def plan(
+        self,
+        ref: str = "refs/heads/master",
+        sha: str = SHA,
+        latest: LatestPolicy = LatestPolicy.AUTO,
+        platform: Platforms = RunRequest.platform,
+    ) -> RunPlan:
+        return run_plan(self.host, ref, sha=sha, latest=latest, platform=platform)
 
     def builder(self, plan: RunPlan) -> Builder:
         return Builder(plan, self.running.url, self.running.auth)
@@ -291,7 +297,7 @@ class TestGuards:
 
     async def test_an_image_for_another_platform_than_asked_for_is_not_promoted(self, bench: Bench) -> None:
         await bench.publish(bench.plan())
-        plan = run_plan(bench.host, RELEASE, platform=Platform("linux", "arm64", "v8"))
+        plan = bench.plan(RELEASE, platform=parse_platforms("linux/arm64/v8"))
         with pytest.raises(CollisionError, match=r"this commit for linux/amd64, not for linux/arm64/v8"):
             await bench.publish(plan)
         assert "v1.2.3" not in bench.digests()
@@ -438,25 +444,52 @@ class TestADirtyTree:
 
 
 class TestAnIndex:
-    async def test_its_platforms_image_says_which_commit_it_is(self, bench: Bench) -> None:
-        ours, arm = Image({REVISION: SHA}), Image({REVISION: OTHER_SHA}, architecture="arm64")
-        index = index_of({"linux/arm64": arm, "linux/amd64": ours})
-        bench.push(ours)
-        bench.push(arm)
+    PLATFORMS = parse_platforms("linux/amd64,linux/arm64")
+
+    def _pushed(self, bench: Bench, *images: Image) -> bytes:
+        """Put an index of images under the commit's tag."""
+        index = index_of({f"linux/{image.architecture}": image for image in images})
+        for image in images:
+            bench.push(image)
         with bench.running.client() as client:
             put_manifest(client, REPOSITORY, "sha-9c68c4a", index, INDEX)
-        published = await bench.publish(bench.plan(RELEASE))
+        return index
+
+    async def test_is_promoted_as_an_image_is(self, bench: Bench) -> None:
+        index = self._pushed(bench, Image({REVISION: SHA}), Image({REVISION: SHA}, architecture="arm64"))
+        published = await bench.publish(bench.plan(RELEASE, platform=self.PLATFORMS))
         assert not published.built
         assert published.digest == digest_of(index)
+        assert published.platform == "linux/amd64,linux/arm64"
         assert bench.contents() == [index] * 3
 
-    async def test_one_without_the_platform_does_not_say_it(self, bench: Bench) -> None:
-        arm = Image({REVISION: SHA}, architecture="arm64")
-        bench.push(arm)
-        with bench.running.client() as client:
-            put_manifest(client, REPOSITORY, "sha-9c68c4a", index_of({"linux/arm64": arm}), INDEX)
+    async def test_with_an_image_of_another_commit_is_a_collision(self, bench: Bench) -> None:
+        self._pushed(bench, Image({REVISION: SHA}), Image({REVISION: OTHER_SHA}, architecture="arm64"))
+        with pytest.raises(CollisionError, match=f"is the image of commit '{OTHER_SHA}'"):
+            await bench.publish(bench.plan(platform=self.PLATFORMS))
+
+    async def test_without_an_image_does_not_say_its_commit(self, bench: Bench) -> None:
+        self._pushed(bench)
         with pytest.raises(CollisionError, match="its commit is unknown"):
             await bench.publish(bench.plan())
+
+    async def test_for_other_platforms_is_refused(self, bench: Bench) -> None:
+        self._pushed(bench, Image({REVISION: SHA}), Image({REVISION: SHA}, architecture="arm64"))
+        with pytest.raises(CollisionError, match=r"for linux/amd64,linux/arm64, not for linux/amd64\.\n"):
+            await bench.publish(bench.plan())
+        with pytest.raises(CollisionError, match=r"for linux/amd64,linux/arm64, not for linux/amd64,linux/s390x\."):
+            await bench.publish(bench.plan(platform=parse_platforms("linux/amd64,linux/s390x")))
+
+    async def test_a_single_image_is_not_taken_for_it(self, bench: Bench) -> None:
+        await bench.publish(bench.plan())
+        with pytest.raises(CollisionError, match=r"for linux/amd64, not for linux/amd64,linux/arm64\."):
+            await bench.publish(bench.plan(platform=self.PLATFORMS))
+
+    async def test_that_was_uploaded_without_a_platform_gets_no_further_tag(self, bench: Bench) -> None:
+        with pytest.raises(BuildError, match="uploaded as a single image, not as an index for") as caught:
+            await bench.publish(bench.plan(RELEASE, platform=self.PLATFORMS))
+        assert "Done: sha-9c68c4a; not written: v1.2.3, latest." in str(caught.value)
+        assert set(bench.digests()) == {"sha-9c68c4a"}
 
 
 UNAVAILABLE = Answer(503, b"<html>Service Unavailable</html>", {"Content-Type": "text/html"})

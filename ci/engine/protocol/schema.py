@@ -16,6 +16,7 @@ from graphql import (
     GraphQLArgument,
     GraphQLError,
     GraphQLID,
+    GraphQLList,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
@@ -25,6 +26,7 @@ from graphql import (
     Visitor,
     build_schema,
     execute,
+    get_named_type,
     get_nullable_type,
     parse,
     validate,
@@ -34,7 +36,7 @@ from graphql.execution import ExecutionResult
 
 from ci.engine import resolvers  # noqa: F401 - registers the resolvers
 from ci.engine.errors import EmbeddedEngineError, NotServedError
-from ci.engine.session.descriptions import Description
+from ci.engine.session.descriptions import ITEM, Description
 from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 
@@ -124,6 +126,10 @@ async def _resolve(source: Description | None, info: _Info, /, **args: object) -
     returned = get_nullable_type(info.return_type)
     if isinstance(returned, GraphQLObjectType):
         return session.remember(Description(returned.name, field, source, values))
+    if isinstance(returned, GraphQLList) and isinstance(kind := get_named_type(returned), GraphQLObjectType):
+        items = await session.value(Description(f"[{kind.name}]", field, source, values), tuple)
+        numbered = (Description(kind.name, field, source, {**values, ITEM: number}) for number in range(len(items)))
+        return [session.remember(each) for each in numbered]
     if source is not None and returned is GraphQLID:
         # The schema's rule: the field does its work, and returns the id of its own object.
         if field in RESOLVERS:

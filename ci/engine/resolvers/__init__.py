@@ -10,6 +10,7 @@ from ci.engine.resolvers import (
     publishing,
     queries,
     repositories,
+    run_configs,
     workspaces,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "publishing",
     "queries",
     "repositories",
+    "run_configs",
     "workspaces",
 ]

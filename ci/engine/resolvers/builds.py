@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ci.dockerfile.base_images import automatic_arguments, base_images
-from ci.dockerfile.reader import Instruction, read_instructions
-from ci.dockerfile.stages import Stage, read_stages, through_stages
 from ci.dockerfile.variables import Scope, read_scopes
 from ci.engine.errors import ExecFailedError, QueryFailedError
-from ci.engine.resolvers.platforms import read_platform, require_host
+from ci.engine.resolvers.platforms import read_platform, require_runnable
 from ci.engine.session.descriptions import Description
 from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.secrets import SecretValue
@@ -29,12 +27,16 @@ from ci.engine.store.registry_access import by_digest, credentials_file, image_r
 from ci.engine.store.snapshots import Snapshot
 from ci.system.docker_config import read_docker_config
 from ci.system.locks import shared_lock
+from pipeline.rules.dockerfile import Instruction, read_instructions
 from pipeline.rules.platforms import Platform, host_platform
+from pipeline.rules.stages import Stage, read_stages, through_stages
 
 _STEP = re.compile(r"^(?:\[\d+/\d+\] )?STEP \d+/\d+: (.*)$")
 _CACHED = "--> Using cache "
 _RUN_FAILED = re.compile(r'building at STEP "RUN (.*)": (?:.*: )?exit status (\d+)', re.DOTALL)
 _NOISE = re.compile(r"^(subprocess exited |Error: building at STEP |Error: while running runtime)")
+# buildah says so of the arguments that every build for a platform has, which nobody gave.
+_UNUSED = re.compile(r"\[Warning\] one or more build args were not consumed: \[TARGET[A-Z ]+\]")
 _NO_IMAGE = re.compile(r"from=([^\s,]+): no stage or image found with that name")
 _SECRET_NAME = re.compile(r"[\w.-]+")
 
@@ -50,6 +52,8 @@ class _Output:
     undecided: int = 0
 
     def take_stdout(self, line: str) -> None:
+        if _UNUSED.fullmatch(line):
+            return
         if found := _STEP.match(line):
             self.undecided += not found[1].upper().startswith("FROM ")
             self.stdout.clear()
@@ -83,15 +87,15 @@ async def docker_build(
     stages = read_stages(instructions, target)
     check_dockerfile(text, through_stages(instructions, stages), dockerfile)
     if (run := foreign_run(stages)) is not None:
-        require_host(f"RUN (line {run.first + 1} of {dockerfile})", wanted)
+        require_runnable(f"RUN (line {run.first + 1} of {dockerfile})", wanted)
     context = await _context(directory, dockerfile)
     arguments = {argument["name"]: argument["value"] for argument in build_args}
     async with session.step(f"build {dockerfile}{f' up to {target}' if target else ''}") as step:
         recipe = _Recipe(dockerfile, text, instructions, stages, context, arguments, target, secrets, wanted)
         built = await container_of(session.buildah, await _build(session, step, recipe))
     if stages[-1].from_scratch:
-        # buildah gives it the host's platform, or that of an equal image in its cache.
-        return replace(built, platform=wanted)
+        # As a Dagger engine does it. buildah gives it the host's platform, or that of an equal image in its cache.
+        return replace(built, platform=host_platform())
     if platform is not None and not built.platform.matches(wanted):
         msg = f"failed to build: {dockerfile} starts from an image for {built.platform}, but {wanted} was requested"
         raise QueryFailedError(msg)

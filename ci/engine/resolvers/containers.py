@@ -1,4 +1,4 @@
-"""Fields of `Container` that read or change its configuration, or read its file system."""
+"""Fields of `Container` about its platform and its file system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from ci.engine.errors import NotServedError
 from ci.engine.resolvers.files import FileState
+from ci.engine.session.descriptions import Description
 from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.containers import ContainerState
@@ -23,40 +25,20 @@ async def platform(_session: Session, state: ContainerState) -> str:
     return str(state.platform)
 
 
-@RESOLVERS.field("Container.label")
-async def label(_session: Session, state: ContainerState, *, name: str) -> str | None:
-    return state.config.labels.get(name)
-
-
-@RESOLVERS.field("Container.withLabel")
-async def with_label(_session: Session, state: ContainerState, *, name: str, value: str) -> ContainerState:
-    return state.configured(labels={**state.config.labels, name: value})
-
-
-@RESOLVERS.field("Container.withAnnotation")
-async def with_annotation(_session: Session, state: ContainerState, *, name: str, value: str) -> ContainerState:
-    return replace(state, annotations={**state.annotations, name: value})
-
-
-@RESOLVERS.field("Container.withEnvVariable")
-async def with_env_variable(_session: Session, state: ContainerState, *, name: str, value: str) -> ContainerState:
-    return state.configured(env={**state.config.env, name: value})
-
-
-@RESOLVERS.field("Container.entrypoint")
-async def entrypoint(_session: Session, state: ContainerState) -> list[str]:
-    return list(state.config.entrypoint or ())
-
-
-@RESOLVERS.field("Container.defaultArgs")
-async def default_args(_session: Session, state: ContainerState) -> list[str]:
-    return list(state.config.command or ())
-
-
 @RESOLVERS.field("Container.rootfs")
 async def rootfs(session: Session, state: ContainerState) -> Snapshot:
     async with _mounted(session, state) as root:
         return await session.snapshots.capture(root)
+
+
+@RESOLVERS.field("Container.withRootfs")
+async def with_rootfs(session: Session, state: ContainerState, *, directory: Description) -> ContainerState:
+    """Take over the file system of another container, with its layers."""
+    if directory.field != "Container.rootfs" or directory.parent is None:
+        what = "Container.withRootfs of a directory that is not the file system of a container"
+        raise NotServedError(what)
+    source = await session.value(directory.parent, ContainerState)
+    return replace(state, image=source.image)
 
 
 @RESOLVERS.field("Container.directory")

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from ci.engine.errors import QueryFailedError
-from ci.engine.resolvers.platforms import require_host
+from ci.engine.resolvers.platforms import require_runnable
 from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.command_execution import run_command, run_terminal
@@ -22,7 +22,7 @@ async def with_exec(session: Session, state: ContainerState, *, args: list[str])
     if not args:
         msg = "no command has been set"
         raise QueryFailedError(msg)
-    require_host("Container.withExec", state.platform)
+    require_runnable("Container.withExec", state.platform)
     runner = await session.runner()
     async with session.step(f"run {shlex.join(args)}") as step:
         return await run_command(
@@ -56,7 +56,7 @@ def _last(state: ContainerState) -> ExecResult:
 @RESOLVERS.field("Container.terminal")
 async def terminal(session: Session, state: ContainerState, *, cmd: list[str]) -> ContainerState:
     """Return the container unchanged, after the user has left the shell in it."""
-    require_host("Container.terminal", state.platform)
+    require_runnable("Container.terminal", state.platform)
     try:
         descriptor = os.open(_TERMINAL, os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as e:

@@ -1,8 +1,9 @@
-"""The scalar `Platform`, and what cannot be done for a platform other than the host's."""
+"""The scalar `Platform`, and for which platforms commands can run."""
 
 from __future__ import annotations
 
-from ci.engine.errors import NotServedError, QueryFailedError
+from ci.engine.errors import QueryFailedError
+from ci.system.binfmt import runnable_platforms
 from pipeline.rules.platforms import Platform, find_platform, host_platform
 
 
@@ -19,13 +20,13 @@ def read_platform(text: str) -> Platform:
     return found
 
 
-def require_host(field: str, platform: Platform) -> None:
-    """Refuse to run commands for a platform other than the host's.
+def require_runnable(field: str, platform: Platform) -> None:
+    """Refuse to run commands for a platform whose programs this machine cannot run.
 
     Raises:
-        NotServedError: It is a different platform.
+        QueryFailedError: It is neither the host's own nor one that an emulator is registered for.
     """
-    host = host_platform()
-    if not platform.matches(host):
-        what = f"{field} for {platform} on a {host} machine"
-        raise NotServedError(what)
+    if not any(platform.matches(runnable) for runnable in runnable_platforms()):
+        # The kernel's own message comes first: callers recognize it on every engine.
+        msg = f"exec format error: {field} for {platform} cannot run on a {host_platform()} machine without an emulator"
+        raise QueryFailedError(msg)

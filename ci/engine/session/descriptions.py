@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
 
+ITEM = "[]"
+"""The argument that stands for the number of an object in the list that its field returns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Description:

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import anyio
 
 from ci.engine.errors import QueryFailedError
 from ci.engine.events import Event, Notice, Observer, OutputLine, StepFinished, StepStarted
-from ci.engine.session.descriptions import Description
+from ci.engine.session.descriptions import ITEM, Description
 from ci.engine.session.resolver_registration import RESOLVERS, python_arguments
 from ci.engine.session.secrets import Secrets
 from ci.engine.session.single_flight import SingleFlight
@@ -112,7 +112,11 @@ class Session:
         return await RESOLVERS[field_name](self, value, **python_arguments(args))
 
     async def _work(self, description: Description) -> object:
-        return await self.answer(description.field, description.parent, dict(description.args))
+        if ITEM not in description.args:
+            return await self.answer(description.field, description.parent, dict(description.args))
+        args = {name: value for name, value in description.args.items() if name != ITEM}
+        listed = Description(f"[{description.type_name}]", description.field, description.parent, args)
+        return (await self.value(listed, tuple))[cast("int", description.args[ITEM])]
 
     def on_host(self, path: str) -> Path:
         """Return a path of the host as an absolute one; `~` is the user's home directory."""

@@ -7,9 +7,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from ci.dockerfile.reader import Instruction, read_instructions
-from ci.dockerfile.stages import Stage
 from ci.engine.store.dockerfile_rewriting import readable
+from pipeline.rules.dockerfile import Instruction, read_instructions
+from pipeline.rules.stages import Stage
 
 _SALT = "EMBEDDED_ENGINE_CACHE_KEY_"
 _SALT_DIGITS = 16

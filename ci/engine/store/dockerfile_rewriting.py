@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ci.dockerfile.reader import Heredoc, Instruction, escape_character, read_instructions
 from ci.dockerfile.variables import ExpansionError, Scope, expand
 from ci.engine.errors import NotServedError, QueryFailedError
+from pipeline.rules.dockerfile import Heredoc, Instruction, escape_character, read_instructions
 
 GENERATED = "embedded-engine-heredocs"
 """The name of the build context that holds the generated files."""

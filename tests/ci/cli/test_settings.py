@@ -75,7 +75,7 @@ def test_one_of_several_images_must_be_chosen(in_process: InProcess) -> None:
         ("OWNER", "a b", "Invalid image name 'a b/image'."),
         ("REGISTRY", "https://ghcr.io", "Invalid registry 'https://ghcr.io': expected"),
         ("SOURCE", "../up", "Invalid source '../up'"),
-        ("PLATFORM", "'\"linux\"'", "Invalid platform 'linux'"),
+        ("PLATFORM", "linux", "Invalid platform 'linux'"),
         ("LABEL", "team", "Invalid label 'team'"),
         ("VERIFY_PATH", "up", "Invalid path 'up'"),
         ("VERIFY_PORT", "0", "Invalid port 0"),

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.dockerfile.reader import read_instructions
 from ci.dockerfile.variables import ExpansionError, Scope, expand, read_scopes
+from pipeline.rules.dockerfile import read_instructions
 
 AUTOMATIC = {"TARGETARCH": "amd64"}
 

@@ -18,6 +18,7 @@ LAYERS = (
     ("protocol.schema",),
     ("resolvers.builds", "resolvers.containers", "resolvers.directories", "resolvers.publishing"),
     ("resolvers.execution", "resolvers.host", "resolvers.queries", "resolvers.repositories", "resolvers.workspaces"),
+    ("resolvers.run_configs",),
     ("resolvers.files",),
     ("resolvers.platforms",),
     ("session.session",),
@@ -34,7 +35,7 @@ LAYERS = (
 )
 
 # Leaves of the product that the engine shares; its errors are not among them.
-SHARED = {"pipeline.rules.image_name", "pipeline.rules.media_types", "pipeline.rules.platforms"}
+SHARED = {f"pipeline.rules.{name}" for name in ("dockerfile", "image_name", "media_types", "platforms", "stages")}
 ROOMS_BELOW = ("ci.system.", "ci.dockerfile.")
 
 MODULES = sorted(

@@ -23,8 +23,6 @@ KINDS = {
     "Secret": Kind.SECRET,
     "Service": Kind.SERVICE,
     "LatestPolicy": Kind.SCALAR,
-    "Platform": Kind.SCALAR,
-    "list[Platform]": Kind.LIST,
 }
 
 
@@ -61,7 +59,7 @@ def test_names_are_spelled_as_in_the_api() -> None:
         (Kind.LIST, "a, b", ("a", " b")),
         (Kind.INTEGER, "80", 80),
         (Kind.BOOLEAN, "false", False),
-        (Kind.SCALAR, '"linux/arm64"', "linux/arm64"),
+        (Kind.SCALAR, '"NEVER"', "NEVER"),
         (Kind.SECRET, "TOKEN", "env:TOKEN"),
         (Kind.SECRETS, "A, file://b", ("env:A", "file://b")),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from ci import system
 
-ALLOWED = {"pipeline.concurrency", "pipeline.rules.image_name"}
+ALLOWED = {"pipeline.concurrency", "pipeline.rules.image_name", "pipeline.rules.platforms"}
 FILES = sorted(Path(system.__path__[0]).glob("*.py"))
 
 

@@ -53,6 +53,21 @@ def test_a_failed_exec_is_told_with_its_last_output() -> None:
     assert str(loud).endswith("exited with 1: only here")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        _engine_says("exec format error: RUN (line 2 of Dockerfile) for linux/arm64 cannot run"),
+        _exec_error(["/bin/sh", "-c", "make"], 1, stderr="exec /bin/sh: exec format error\n"),
+        _engine_says('process "/bin/sh -c make" did not complete successfully: exit code: 1\nexec format error'),
+    ],
+)
+def test_a_program_of_another_processor_says_where_an_emulator_comes_from(error: dagger.QueryError) -> None:
+    made = build_error(error, WHAT)
+    assert isinstance(made, BuildError)
+    assert "exec format error" in made.message
+    assert "qemu-user-static" in made.hint
+
+
 @pytest.mark.parametrize("kind", ["query", "exec"])
 def test_a_full_disk_says_so(kind: str) -> None:
     text = "write /var/lib/x: No space left on device"

@@ -19,7 +19,6 @@ from pipeline.registry.manifests import Manifest
 from pipeline.rules.errors import AuthError, PipelineError, RegistryError
 from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.platforms import parse_platform
 from tests.pipeline.images import INDEX, MANIFEST, Image, digest_of, index_of, put_manifest
 from tests.pipeline.samples import DIGEST
 from tests.pipeline.servers import DROP, Answer, Asked, Handler, as_json, serving
@@ -83,7 +82,7 @@ class TestARealRegistry:
             expected = _manifest(IMAGE.manifest)
             assert await registry.manifest("x") == expected
             assert await registry.manifest(IMAGE.digest) == expected
-            assert (await registry.config(expected, parse_platform("linux/amd64"))).labels == IMAGE.labels
+            assert [each.labels for each in await registry.images(expected)] == [IMAGE.labels]
 
     async def test_a_further_tag_is_one_put_and_the_same_bytes(self, running: RunningRegistry) -> None:
         with running.client() as client:
@@ -96,7 +95,7 @@ class TestARealRegistry:
         sent = [r for r in running.requests() if r.agent == "backend-pipeline" and r.method not in {"GET", "HEAD"}]
         assert [(request.method, request.path, request.status) for request in sent] == [("PUT", f"{MANIFESTS}/y", 201)]
 
-    async def test_an_index_is_read_for_its_platforms_labels(self, running: RunningRegistry) -> None:
+    async def test_every_image_of_an_index_is_read(self, running: RunningRegistry) -> None:
         arm = Image({"who": "arm"}, architecture="arm64")
         index = index_of({"linux/amd64": IMAGE, "linux/arm64": arm})
         with running.client() as client:
@@ -106,9 +105,25 @@ class TestARealRegistry:
         async with self._client(running) as registry:
             manifest = await registry.manifest("x")
             assert manifest == _manifest(index, INDEX)
-            assert (await registry.config(manifest, parse_platform("linux/amd64"))).labels == IMAGE.labels
-            assert (await registry.config(manifest, parse_platform("linux/arm64/v8"))).labels == {"who": "arm"}
-            assert (await registry.config(manifest, parse_platform("linux/s390x"))).labels == {}
+            images = await registry.images(manifest)
+        found = [(str(each.platform), each.labels) for each in images]
+        assert found == [("linux/amd64", IMAGE.labels), ("linux/arm64", {"who": "arm"})]
+
+    async def test_attestations_of_an_index_are_not_images(self, running: RunningRegistry) -> None:
+        index = index_of({"linux/amd64": IMAGE, "unknown/unknown": Image({"what": "attestation"})})
+        with running.client() as client:
+            IMAGE.push(client, REPOSITORY)
+        async with self._client(running) as registry:
+            images = await registry.images(_manifest(index, INDEX))
+        assert [each.labels for each in images] == [IMAGE.labels]
+
+    async def test_an_index_without_one_of_its_images_is_reported(self, running: RunningRegistry) -> None:
+        index = index_of({"linux/amd64": IMAGE, "linux/arm64": Image({}, architecture="arm64")})
+        with running.client() as client:
+            IMAGE.push(client, REPOSITORY)
+        async with self._client(running) as registry:
+            with pytest.raises(RegistryError, match=r"image for linux/arm64 of the index .* is missing"):
+                await registry.images(_manifest(index, INDEX))
 
     async def test_all_tags_are_listed(self, running: RunningRegistry) -> None:
         names = [f"t{number:02}" for number in range(30)]
@@ -333,7 +348,7 @@ async def test_a_configuration_with_other_bytes_is_not_believed() -> None:
     forged = Image({"org.opencontainers.image.revision": "forged"})
     async with _standing_in(_always(Answer(200, forged.config))) as registry:
         with pytest.raises(RegistryError, match=r"configuration of .* has digest sha256:.*, but should have"):
-            await registry.config(_manifest(IMAGE.manifest), parse_platform("linux/amd64"))
+            await registry.images(_manifest(IMAGE.manifest))
 
 
 async def test_a_registry_that_names_no_digest_is_asked_for_the_bytes() -> None:
@@ -367,7 +382,7 @@ async def test_a_registry_that_names_no_digest_is_asked_for_the_bytes() -> None:
 async def test_an_invalid_manifest_has_no_labels_or_is_reported(content: bytes) -> None:
     async with _standing_in(_always(Answer(404))) as registry:
         try:
-            assert (await registry.config(_manifest(content), parse_platform("linux/amd64"))).labels == {}
+            assert [each.labels for each in await registry.images(_manifest(content))] in ([], [{}])
         except PipelineError as error:
             message = error.message
         else:
@@ -380,20 +395,20 @@ async def test_an_invalid_configuration_is_reported(config: bytes) -> None:
     document = json.dumps({"config": {"digest": digest_of(config)}}).encode()
     async with _standing_in(_always(Answer(200, config))) as registry:
         with pytest.raises(RegistryError, match="is not valid"):
-            await registry.config(_manifest(document), parse_platform("linux/amd64"))
+            await registry.images(_manifest(document))
 
 
 @pytest.mark.parametrize("config", [b"{}", b'{"config": {}}', b'{"config": {"Labels": null}}', b'{"config": null}'])
 async def test_an_image_without_labels_has_none(config: bytes) -> None:
     document = json.dumps({"config": {"digest": digest_of(config)}}).encode()
     async with _standing_in(_always(Answer(200, config))) as registry:
-        assert (await registry.config(_manifest(document), parse_platform("linux/amd64"))).labels == {}
+        assert [each.labels for each in await registry.images(_manifest(document))] == [{}]
 
 
 async def test_a_configuration_that_is_missing_is_reported() -> None:
     async with _standing_in(_always(Answer(404))) as registry:
         with pytest.raises(RegistryError, match=r"configuration of .* is missing"):
-            await registry.config(_manifest(IMAGE.manifest), parse_platform("linux/amd64"))
+            await registry.images(_manifest(IMAGE.manifest))
 
 
 def _storage_behind(location: str) -> Handler:
@@ -417,7 +432,7 @@ async def test_a_redirect_to_another_host_carries_no_credentials() -> None:
         async with _opened(server.host, CREDENTIALS) as registry:
             manifest = await registry.manifest("x")
             assert manifest is not None
-            assert (await registry.config(manifest, parse_platform("linux/amd64"))).labels == IMAGE.labels
+            assert [each.labels for each in await registry.images(manifest)] == [IMAGE.labels]
     assert [request.authorization for request in storage.asked] == [None]
 
 

@@ -15,7 +15,7 @@ from pipeline.rules.build_inputs import (
     hashed,
     recorded_inputs,
 )
-from pipeline.rules.platforms import Platform
+from pipeline.rules.platforms import parse_platforms
 
 TREE, OTHER_TREE = "a1" * 20, "b2" * 20
 INPUTS_OF_API = BuildInputs(
@@ -55,7 +55,7 @@ def test_a_containerfile_stands_in_for_a_dockerfile(found: tuple[str, ...], name
 
 
 def test_labels_are_not_inputs() -> None:
-    plain = Recipe("Dockerfile", Platform("linux", "amd64"))
+    plain = Recipe("Dockerfile", parse_platforms("linux/amd64"))
     assert replace(plain, labels=(("a", "b"),)).inputs(TREE) == plain.inputs(TREE)
     assert replace(plain, annotations=(("a", "b"),)).inputs(TREE) != plain.inputs(TREE)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 
 from pipeline.rules.errors import UsageError
-from pipeline.rules.platforms import Platform
+from pipeline.rules.platforms import Platform, Platforms
 from pipeline.rules.shared_options import SHARED, Option, RunRequest, environment_variable, options_of
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +37,7 @@ def test_all_that_is_requested_is_an_option_that_need_not_be_given() -> None:
 def test_an_option_reads_its_own_values() -> None:
     parse = SHARED["platform"].parse
     assert parse is not None
-    assert parse("linux/arm/v7") == Platform("linux", "arm", "v7")
+    assert parse("linux/arm/v7") == Platforms((Platform("linux", "arm", "v7"),))
     with pytest.raises(UsageError, match="Invalid platform"):
         parse("linux")
 

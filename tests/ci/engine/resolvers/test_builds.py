@@ -9,6 +9,7 @@ import dagger
 import pytest
 from dagger import BuildArg
 
+from pipeline.rules.platforms import host_platform
 from tests.ci.engine.conftest import Opened, OpenEngine, force_chroot
 from tests.registry_fixtures import RunningRegistry
 
@@ -246,3 +247,13 @@ async def test_caches_of_run_outlive_the_session(open_engine: OpenEngine, base: 
                 assert await built.file("/found").contents() == "kept\n"
             else:
                 assert not await built.rootfs().exists("outlives/file")
+
+
+async def test_arguments_that_nobody_gave_are_not_reported_as_unused(engine: Opened) -> None:
+    source = engine.source({"Dockerfile": "FROM scratch\nCOPY file /\n", "file": ""})
+    await source.docker_build(platform=dagger.Platform(str(host_platform()))).sync()
+    await source.docker_build(build_args=[dagger.BuildArg("GIVEN", "1")]).sync()
+
+    warnings = [line for line in engine.told().splitlines() if "Warning" in line]
+    assert len(warnings) == 1
+    assert "GIVEN" in warnings[0]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from ci.dockerfile.reader import read_instructions
-from ci.dockerfile.stages import read_stages
 from ci.engine.store.buildah_dockerfiles import command_of_step, foreign_run, line_of_step, salted, unsalted
+from pipeline.rules.dockerfile import read_instructions
+from pipeline.rules.stages import read_stages
 
 
 @pytest.mark.parametrize(

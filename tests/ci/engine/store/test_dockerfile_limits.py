@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from ci.dockerfile.reader import read_instructions
 from ci.engine.errors import NotServedError, QueryFailedError
 from ci.engine.store.dockerfile_limits import check_dockerfile
+from pipeline.rules.dockerfile import read_instructions
 
 
 def check(text: str) -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.dockerfile.reader import read_instructions
 from ci.dockerfile.variables import read_scopes
 from ci.engine.errors import NotServedError, QueryFailedError
 from ci.engine.store.dockerfile_rewriting import Rewritten, needs_environment, readable, rewritten
+from pipeline.rules.dockerfile import read_instructions
 
 
 def rewrite(text: str, **arguments: str) -> Rewritten:

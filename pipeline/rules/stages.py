@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ci.dockerfile.reader import Instruction
+from pipeline.rules.dockerfile import Instruction
 
 _PLATFORM = re.compile(r"--platform=(\S+)")
 _ON_HOST = frozenset({"$BUILDPLATFORM", "${BUILDPLATFORM}"})
@@ -67,6 +67,15 @@ def read_stages(instructions: Sequence[Instruction], target: str = "") -> list[S
         if target.lower() in stages[-1].names:
             break
     return stages
+
+
+def lineage(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the last of the stages, the stage that it starts from, and so on."""
+    found: list[Stage] = []
+    for stage in reversed(stages):
+        if not found or found[-1].base in stage.names:
+            found.append(stage)
+    return found
 
 
 def through_stages(instructions: Sequence[Instruction], stages: Sequence[Stage]) -> Sequence[Instruction]:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ci.dockerfile.reader import read_instructions
-from ci.dockerfile.stages import read_stages, through_stages
+from pipeline.rules.dockerfile import read_instructions
+from pipeline.rules.stages import lineage, read_stages, through_stages
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,14 @@ def test_stages_end_with_the_target() -> None:
     assert [stage.base for stage in read_stages(instructions, "0")] == ["a"]
     assert [each.keyword for each in read_stages(instructions)[2].instructions] == ["CMD"]
     assert read_stages([]) == []
+
+
+def test_the_lineage_of_a_stage_is_what_it_starts_from() -> None:
+    text = "FROM scratch AS a\nFROM debian AS b\nFROM a AS c\nFROM b AS d\nFROM c\n"
+
+    assert [stage.base for stage in lineage(read_stages(read_instructions(text)))] == ["c", "a", "scratch"]
+    assert [stage.base for stage in lineage(read_stages(read_instructions(text), "d"))] == ["b", "debian"]
+    assert lineage([]) == []
 
 
 @pytest.mark.parametrize(("target", "last"), [("", "CMD"), ("one", "RUN"), ("two", "FROM"), ("unknown", "CMD")])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.dockerfile.reader import Heredoc, Instruction, read_instructions
+from pipeline.rules.dockerfile import Heredoc, Instruction, read_instructions
 
 
 def read(text: str) -> list[tuple[str, str, int, int]]:
