@@ -26,7 +26,6 @@ from ci.local.engine_choice import RUNNER_HOST, EngineKind
 from ci.settings.images import choose_image, read_images
 from pipeline.module import BackendPipeline
 from pipeline.rules.shared_options import BuildOptions
-from tests.pipeline.interface import cli_name
 
 REGISTRY = "STAND_IN_REGISTRY"
 _GLOBAL_FLAGS = ("--progress=plain", "--progress=dots", "-s", "--silent")
@@ -52,7 +51,7 @@ async def _check(top: Path) -> None:
         module = BackendPipeline(**values)
         for name in checks(BackendPipeline):
             await getattr(module, name)()
-            _say(f"{cli_name(name)} OK")
+            _say(f"{name.replace('_', '-')} OK")
 
 
 async def _run(command: list[str], top: Path) -> int:
