@@ -1,4 +1,4 @@
-"""The arguments of the module that files can set, and how Dagger v0.21.8 reads their values (`core/modfunc.go`).
+"""The arguments of the module that files can set, and how Dagger reads their values (`core/modfunc.go`).
 
 Dagger converts a value by the type of its argument in the module. A test compares this table with the module.
 """

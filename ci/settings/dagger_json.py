@@ -1,6 +1,6 @@
 """The part of `dagger.json` that says which images a repository has, and their settings.
 
-The fields are those of `core/modules/config.go` in the source of Dagger v0.21.8; all others are left to Dagger.
+The fields are those of `core/modules/config.go` in the source of Dagger; all others are left to Dagger.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The file `.env`, as Dagger v0.21.8 reads it for the defaults of a module's arguments.
+"""The file `.env`, as Dagger reads it for the defaults of a module's arguments.
 
 Sources there: `core/envfile.go` (lines, prefixes, case), `core/dotenv` (values), `core/modulesource.go` (which files).
 """

@@ -1,6 +1,6 @@
 """The images of a repository and the settings of each, by `dagger.json` and `.env`.
 
-The rules are Dagger's (v0.21.8), in the order in which a later one wins:
+The rules are Dagger's, in the order in which a later one wins:
 
 - in the module's own repository, and for a blueprint: `.env` beside the module's `dagger.json`, if that is local;
 - everywhere: the nearest `.env` above the current directory, of which only variables with the prefix

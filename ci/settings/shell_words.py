@@ -1,4 +1,4 @@
-"""Values of `.env` as Dagger v0.21.8 evaluates them: words of a POSIX shell, joined by single spaces.
+"""Values of `.env` as Dagger evaluates them: words of a POSIX shell, joined by single spaces.
 
 A value without quotes, backslashes and variables is taken literally, spaces included (`core/dotenv` in its source).
 What only a shell could do (commands, arithmetic, `${NAME#…}`) is an error here.

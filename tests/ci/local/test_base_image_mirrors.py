@@ -18,7 +18,10 @@ from ci.system.folders import base_images_folder
 from pipeline.rules.errors import EngineError
 from pipeline.rules.image_name import HUB
 from tests.base_image import push_base_image
+from tests.ci.mmdebstrap import Calls, calls
 from tests.registry_fixtures import free_port
+
+__all__ = ["calls"]
 
 
 class Told(list[str]):
@@ -181,10 +184,9 @@ class TestWithALocalRegistry:
             await down(second)
 
 
-@pytest.mark.build
 @pytest.mark.registry
 @pytest.mark.usefixtures("cache", "hub")
-async def test_debian_is_made_here_where_the_hub_is_out_of_reach(tmp_path: Path, own_port: int) -> None:
+async def test_debian_is_made_here_where_the_hub_is_out_of_reach(tmp_path: Path, own_port: int, calls: Calls) -> None:
     told = Told()
     file = dockerfile(tmp_path, "FROM debian:bookworm-slim\nRUN true\n")
     found = await prepare_base_images(file, told)
@@ -199,4 +201,5 @@ async def test_debian_is_made_here_where_the_hub_is_out_of_reach(tmp_path: Path,
 
     told.clear()
     assert await prepare_base_images(file, told) == found
-    assert told == []  # nothing was made again
+    assert told == []
+    assert calls.count() == 1

@@ -5,7 +5,6 @@ import io
 import os
 import shutil
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -22,37 +21,12 @@ from ci.local_registry.locks import exclusive_lock
 from ci.local_registry.seeding import seed
 from ci.local_registry.settings import RegistrySettings
 from pipeline.rules.errors import EngineError, RegistryError
+from tests.ci.mmdebstrap import Calls, calls
 from tests.registry_fixtures import RunningRegistry, free_port
 
+__all__ = ["calls"]
+
 DEBIAN = base_images("FROM debian:bookworm-slim\n")
-FAKE_MMDEBSTRAP = """#!/bin/sh
-echo "$*" >> "$CALLS"
-for target; do :; done
-exec tar --create --file="$target" --mtime=@0 --owner=0 --group=0 --numeric-owner --directory="$ROOT" .
-"""
-
-
-@dataclass(frozen=True)
-class Calls:
-    """What the stand-in for mmdebstrap was asked for.
-
-    Attributes:
-        folder: Holds the program; a test may put another there.
-        log: One line of arguments for each call.
-    """
-
-    folder: Path
-    log: Path
-
-    def arguments(self) -> str:
-        return self.log.read_text()
-
-    def count(self) -> int:
-        return len(self.arguments().splitlines())
-
-    def replace(self, script: str) -> None:
-        (self.folder / "mmdebstrap").write_text(script)
-        (self.folder / "mmdebstrap").chmod(0o755)
 
 
 def _unheard(_: str) -> None:
@@ -61,21 +35,6 @@ def _unheard(_: str) -> None:
 
 def _nowhere() -> str:
     return f"http://127.0.0.1:{free_port()}"
-
-
-@pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Stands for mmdebstrap, which takes 20 s and Debian's archive; the real one has a test of its own."""
-    calls, root = Calls(tmp_path / "bin", tmp_path / "calls"), tmp_path / "root"
-    calls.folder.mkdir()
-    root.mkdir()
-    calls.log.touch()
-    (root / "hello").write_text("hello\n")
-    calls.replace(FAKE_MMDEBSTRAP)
-    path = f"{calls.folder}:{os.environ['PATH']}"
-    for name, value in {"PATH": path, "ROOT": str(root), "CALLS": str(calls.log)}.items():
-        monkeypatch.setenv(name, value)
-    return calls
 
 
 def _port(listener: MultiListener[SocketStream]) -> int:

@@ -1,4 +1,4 @@
-"""The rows are Dagger's own: what its evaluation of `.env` gives for the same text (v0.21.8)."""
+"""The rows are Dagger's own: what its evaluation of `.env` gives for the same text."""
 
 from __future__ import annotations
 

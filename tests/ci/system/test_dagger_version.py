@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -23,14 +24,18 @@ def test_the_module_requires_an_engine_of_that_version() -> None:
 
 def test_the_workflows_read_the_version_of_the_module() -> None:
     workflows = [YAML(typ="safe").load(path) for path in (ROOT / ".github/workflows").glob("*.yml")]
-    steps = [step for workflow in workflows for job in workflow["jobs"].values() for step in job.get("steps", ())]
-    installed = {step["with"]["version"] for step in steps if "dagger-for-github" in step.get("uses", "")}
-    (command,) = {step["run"] for step in steps if step.get("id") == "dagger"}
+    jobs = [job.get("steps", ()) for workflow in workflows for job in workflow["jobs"].values()]
+    installing = [(step, steps) for steps in jobs for step in steps if "dagger-for-github" in step.get("uses", "")]
 
-    assert installed == {"${{ steps.dagger.outputs.version }}"}
-    script = command.replace('"$GITHUB_OUTPUT"', "/dev/stdout")
-    read = subprocess.run(["sh", "-c", script], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
-    assert read == f"version={DAGGER_VERSION}\n"
+    assert len(installing) > 1
+    for step, steps in installing:
+        reference = re.fullmatch(r"\$\{\{ steps\.([\w-]+)\.outputs\.(\w+) \}\}", step["with"]["version"])
+        assert reference is not None
+        (script,) = [each["run"] for each in steps if each.get("id") == reference[1]]
+        (line,) = [line for line in script.splitlines() if "engineVersion" in line]
+        command = ["sh", "-c", line.replace('"$GITHUB_OUTPUT"', "/dev/stdout")]
+        read = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+        assert read == f"{reference[2]}={DAGGER_VERSION}\n"
 
 
 def test_nothing_else_that_runs_spells_it() -> None:
