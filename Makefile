@@ -44,7 +44,7 @@ verify: setup ## Run the published image and check that it answers
 
 test: ## Run every test
 	@bin/setup --test
-	@$(PY)/pytest -n auto --maxprocesses 8 --dist loadfile
+	@$(PY)/pytest -n $$(( 2 * $$(nproc) )) --maxprocesses 8 --dist loadfile # tests wait half of their time
 
 test-fast: setup ## Run the tests that require no engine, registry or build
 	@$(PY)/pytest -q -m 'not engine and not registry and not build'
