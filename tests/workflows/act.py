@@ -1,9 +1,9 @@
 """Runs the workflows of `.github` with act, directly on the host, and reads the results.
 
 Third-party actions have local stand-ins (`stand_ins/`); the real ones run only on GitHub. act 0.2.89 does not have the
-contexts `job.workflow_*`: the copies of our workflows read `env.JOB_WORKFLOW_*` in their place. It loses the results of
-a called workflow that calls another: the copies of the deployment workflows call `build-image.yml` as
-`build-backend.yml` does.
+contexts `job.workflow_*`: the copies of our workflows read `env.JOB_WORKFLOW_*` in their place. It refuses the property
+`queue` of `concurrency`, which the copies leave out. It loses the results of a called workflow that calls another: the
+copies of the deployment workflows call `build-image.yml` as `build-backend.yml` does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ TOOL, TOOL_REF = "linkradar/backend-pipeline", "v0.1.0"
 _STAND_INS = Path(__file__).with_name("stand_ins")
 _USES = re.compile(r"uses: (?P<action>[^\s./][^\s@]+)@(?P<ref>\S+)")
 _WORKFLOW_CONTEXT = re.compile(rb"\bjob\.(workflow_sha|workflow_repository)\b")
+_QUEUE = re.compile(rb"^  queue: max\n", re.MULTILINE)
 _CALL = re.compile(rb"(\./\.github/workflows/build-)backend")
 _FOREIGN = (
     *("ACT", "DAGGER_", "_EXPERIMENTAL_DAGGER_", "GIT_", "GITHUB_", "LR_CI_"),
@@ -244,6 +245,7 @@ def repository(folder: Path, message: str = "Keep links\n\nAll of them.", docker
 
 def _for_act(name: str, workflow: bytes) -> bytes:
     """Return a workflow without what act does not know, as said above."""
+    workflow = _QUEUE.sub(b"", workflow)
     if name.startswith("deploy-"):
         return _CALL.sub(rb"\1image", workflow)
     return _WORKFLOW_CONTEXT.sub(lambda match: b"env.JOB_" + match[1].upper(), workflow)
