@@ -12,13 +12,13 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 
-from pipeline.rules.job_summary import character_references, markdown_text
+from pipeline.rules.job_summary import literal_text, markdown_text
 from pipeline.rules.text import without_terminal_codes
 
 WEB_URL = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/%-]*)?")
 """A web address without user, query and fragment, in characters that have no meaning in Markdown."""
 
-_PLAIN_CODE = re.compile(r"[A-Za-z0-9._:/@+=\[\]-]+")
+_PLAIN_CODE = re.compile(r"[^`|<>\\]+")
 _REFERENCE = re.compile(r"[A-Za-z0-9._:/@\[\]-]+")
 _LINKS_OF_TERMINALS = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 _NOT_SHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -48,8 +48,8 @@ def code(text: str) -> Markdown:
     cut = flat if len(flat) <= _LONGEST_CODE else flat[: _LONGEST_CODE - 1] + "…"
     if _PLAIN_CODE.fullmatch(cut):
         return Markdown(f"`{cut}`")
-    # A code span has no escapes; in an element, character references work and GitHub does not search for mentions.
-    return Markdown(f"<code>{character_references(cut)}</code>")
+    # A code span has no escapes. In an element they work, but addresses become links as in any text.
+    return Markdown(f"<code>{literal_text(cut)}</code>")
 
 
 def link(text: str, target: str | None) -> Markdown:

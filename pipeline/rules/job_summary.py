@@ -15,16 +15,14 @@ from pipeline.rules.text import without_terminal_codes
 
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~\u200b]")
-# GitHub looks for these in the rendered text, after it decodes character references: a zero-width space separates them.
-_TAKEN_WHEN_RENDERED = re.compile(r"[@#:](?=\S)|(?<=\bgh)-(?=[0-9])", re.IGNORECASE)
+# GitHub looks for mentions, addresses, issues and emoji in the rendered text, after it decodes character references: a
+# zero-width space separates them. A commit id stays as it is: it links to nothing but that commit of the repository.
+_TAKEN_WHEN_RENDERED = re.compile(r"[@#:](?=\S)|(?<=\bgh)-(?=[0-9])|(?<=\bwww)\.(?=\S)", re.IGNORECASE)
 _LONGEST_CELL = 200
 
 
 def markdown_text(text: str, *, limit: int = _LONGEST_CELL) -> str:
     """Escape a text so that Markdown shows it literally, on one line, inside or outside a table.
-
-    Every ASCII punctuation character becomes a numeric character reference, which has no meaning in Markdown. What
-    GitHub would still turn into a mention, an issue, a link or an emoji gets a zero-width space inside.
 
     Args:
         text: Any text.
@@ -32,13 +30,17 @@ def markdown_text(text: str, *, limit: int = _LONGEST_CELL) -> str:
     """
     flat = " ".join(_INVISIBLE.sub(" ", without_terminal_codes(text)).split())
     cut = flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
-    parted = _TAKEN_WHEN_RENDERED.sub(lambda match: f"{match[0]}\u200b", cut)
-    return character_references(parted)
+    return literal_text(cut)
 
 
-def character_references(text: str) -> str:
-    """Return a text with each ASCII punctuation character as a numeric character reference."""
-    return _PUNCTUATION.sub(lambda match: f"&#{ord(match[0])};", text)
+def literal_text(text: str) -> str:
+    """Return a text on one line as Markdown that shows it literally.
+
+    Every ASCII punctuation character becomes a numeric character reference, which has no meaning in Markdown. What
+    GitHub would still turn into a mention, an issue, a link or an emoji gets a zero-width space inside.
+    """
+    parted = _TAKEN_WHEN_RENDERED.sub(lambda match: f"{match[0]}\u200b", text)
+    return _PUNCTUATION.sub(lambda match: f"&#{ord(match[0])};", parted)
 
 
 def render_summary(report: BuildReport) -> str:
