@@ -1,7 +1,7 @@
 """What is slow to import, imported when it is first used: the Dagger SDK, the embedded engine, the GitHub client.
 
 Each takes between a tenth of a second and a second, and most commands and runs need none of them. This is the only
-place that defers an import; use it as `deferred.open_session(…)`.
+place that defers an import, except for the start of `lr-ci`; use it as `deferred.open_session(…)`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -147,6 +148,7 @@ def _become(request: _Request, streams: Sequence[int]) -> NoReturn:
 
 
 if __name__ == "__main__":
+    import_module("ci.cli.app")
     for name in deferred.__all__:
         getattr(deferred, name)
     _serve(sys.argv[1])

@@ -56,7 +56,7 @@ def _root(
     context.obj = image
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line and exit with its exit code."""
     try:
         answer = app(prog_name="lr-ci", standalone_mode=False)

@@ -43,23 +43,19 @@ def run_session(arguments: Sequence[str], mirrors: Sequence[Mirror] = ()) -> int
 
 
 async def _session(workdir: Path, mirrors: Sequence[Mirror]) -> None:
-    async with embedded_engine(observer=_report, mirrors=mirrors, workdir=workdir) as address:
-        sys.stdout.write(json.dumps({"port": address.port, "session_token": address.token}) + "\n")
-        sys.stdout.flush()
-        async with anyio.create_task_group() as tasks:
-            for wait in (_signal, _end_of_input):
-                tasks.start_soon(_until, wait, tasks.cancel_scope)
+    # Open until the session has ended, so that a second signal cannot interrupt its cleanup.
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with embedded_engine(observer=_report, mirrors=mirrors, workdir=workdir) as address:
+            sys.stdout.write(json.dumps({"port": address.port, "session_token": address.token}) + "\n")
+            sys.stdout.flush()
+            async with anyio.create_task_group() as tasks:
+                for wait in (signals.__anext__, _end_of_input):
+                    tasks.start_soon(_until, wait, tasks.cancel_scope)
 
 
-async def _until(wait: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+async def _until(wait: Callable[[], Awaitable[object]], scope: anyio.CancelScope) -> None:
     await wait()
     scope.cancel()
-
-
-async def _signal() -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-        async for _ in signals:
-            return
 
 
 async def _end_of_input() -> None:

@@ -150,7 +150,7 @@ def left(folder: Path, *pids: int) -> dict[str, list[str]]:
         "containers": json.loads(containers.read_text() or "[]") if containers.exists() else [],
         "mounts": [line for line in mounted if f" {folder}/" in line],
         "sessions": [path.name for path in (folder / "sessions").iterdir()],
-        "private": [path.name for pid in pids for path in Path("/dev/shm").glob(f"s{pid}-*")],  # noqa: S108
+        "private": [path.name for pid in pids for path in Path("/dev/shm").glob(f"lr-ci-{pid}-*")],  # noqa: S108
         "temporary": [str(path) for path in (folder / "sessions").rglob("buildah*")],
         "processes": running(str(folder)),
     }
@@ -189,6 +189,38 @@ def test_a_signal_leaves_nothing_running_or_mounted(
         started.process.send_signal(number)
 
         assert started.process.wait(30) == 0
+        assert running(f"sleep {marker}") == []
+        assert left(started.folder, started.process.pid) == NOTHING
+
+
+def signals_while_it_cleans_up(tools: Path, number: signal.Signals) -> None:
+    """Put a `buildah` in front of the real one that signals its session again before each of its last calls."""
+    tools.mkdir()
+    wrapper = tools / "buildah"
+    wrapper.write_text(
+        f"""#!/bin/sh
+if [ -e "{tools}/stopped" ]; then kill -{number.value} "$(cat "{tools}/stopped")"; fi
+exec {shutil.which("buildah")} "$@"
+"""
+    )
+    wrapper.chmod(0o755)
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_more_signals_do_not_cut_the_cleanup_short(
+    tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch, second: signal.Signals
+) -> None:
+    marker = f"7779{second.value}"
+    tools = tmp_path / "tools"
+    signals_while_it_cleans_up(tools, second)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    with program(tmp_path) as started, asking(started, execute(base, marker)):
+        wait_for_sleep(marker)
+        (tools / "stopped").write_text(str(started.process.pid))
+
+        started.process.send_signal(signal.SIGTERM)
+
+        assert started.process.wait(60) == 0
         assert running(f"sleep {marker}") == []
         assert left(started.folder, started.process.pid) == NOTHING
 
