@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import signal
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 import typer
 from rich.console import Console
 
 from ci.cli.console import print_verbatim
+from ci.cli.early_signals import BY_SIGNAL, stopping_signals
+from ci.local.leftovers import remove_leftovers
 from pipeline.concurrency import first_error
 from pipeline.rules.errors import PipelineError
 from pipeline.rules.exit_codes import ExitCode
-
-_BY_SIGNAL = 128
 
 
 class _InterruptedError(Exception):
@@ -71,9 +72,9 @@ def _show(error: BaseException, console: Console, *, debug: bool) -> int:
         case PipelineError():
             text, code = str(error), int(error.exit_code)
         case _InterruptedError(number=number):
-            text, code = str(error), _BY_SIGNAL + number
+            text, code = str(error), BY_SIGNAL + number
         case KeyboardInterrupt():
-            text, code = "Stopped.", _BY_SIGNAL + signal.SIGINT
+            text, code = "Stopped.", BY_SIGNAL + signal.SIGINT
         case Exception():
             hint = "" if debug else "\nPlease report it with the traceback that --debug shows."
             text, code = f"Internal error: {type(error).__name__}: {error}{hint}", int(ExitCode.BUG)
@@ -87,7 +88,7 @@ async def _until_signal(command: Callable[[], Awaitable[int | None]]) -> int | N
     caught: list[int] = []
     code: int | None = None
     # Open until the command has ended, so that a second signal cannot interrupt its cleanup.
-    with anyio.open_signal_receiver(*_stopping_signals()) as signals:
+    with _kept_handlers(), anyio.open_signal_receiver(*stopping_signals()) as signals:
         try:
             async with anyio.create_task_group() as tasks:
 
@@ -97,6 +98,7 @@ async def _until_signal(command: Callable[[], Awaitable[int | None]]) -> int | N
                         tasks.cancel_scope.cancel()
 
                 tasks.start_soon(watch)
+                await remove_leftovers()
                 code = await command()
                 tasks.cancel_scope.cancel()
         except BaseException as raised:
@@ -109,7 +111,12 @@ async def _until_signal(command: Callable[[], Awaitable[int | None]]) -> int | N
     return code
 
 
-def _stopping_signals() -> list[signal.Signals]:
-    """Return the signals that stop a command; SIGHUP, of a closed terminal, is one unless `nohup` ignores it."""
-    lost_terminal = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
-    return [signal.SIGINT, signal.SIGTERM, *lost_terminal]
+@contextmanager
+def _kept_handlers() -> Iterator[None]:
+    """Set the handlers of signals again that were set before the block, as asyncio sets Python's own at its end."""
+    before = {number: signal.getsignal(number) for number in stopping_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ci.system.owned_folders import temporary_folder
 from ci.system.processes import Completed, run_process
 from pipeline.concurrency import each
 from pipeline.rules.build_inputs import DOCKERFILES
@@ -103,8 +103,8 @@ async def _dirty_paths(top: Path, source: str) -> tuple[str, ...]:
         if mode.startswith(_SUBMODULE) and not (top / path / ".git").exists():
             dirty.add(path)
     if overlooked:
-        with tempfile.TemporaryDirectory(prefix="lr-ci-index-") as index:
-            fresh = {"GIT_INDEX_FILE": os.fspath(Path(index, "index"))}  # without what the other index says of files
+        with temporary_folder() as folder:
+            fresh = {"GIT_INDEX_FILE": os.fspath(folder / "index")}  # without what the other index says of files
             _compared(await _git(top, "read-tree", "HEAD", env=fresh))
             dirty |= await _changed_paths(top, within, fresh)
     return tuple(sorted(dirty))

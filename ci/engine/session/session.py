@@ -27,6 +27,8 @@ from ci.engine.store.storage import Mirror, Storage
 
 T = TypeVar("T")
 
+_CLEANUP_SECONDS = 60.0
+
 
 @dataclass
 class Step:
@@ -186,5 +188,5 @@ async def new_session(
                 yield Session(folders, buildah, snapshots, Secrets(), SingleFlight(tasks), observer, workdir)
                 tasks.cancel_scope.cancel()
         finally:
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(_CLEANUP_SECONDS, shield=True):  # what is left then, a later command removes
                 await sweep(buildah, ending=True)

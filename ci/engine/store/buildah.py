@@ -136,6 +136,7 @@ class Buildah:
         """
         layer = container_layers(self.storage).get(container)
         if layer is not None:
+            layer.complete_description()
             if layer.is_mounted() and not await self._unmount(container):
                 return False
             if not layer.has_room():

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import anyio
 
 from ci.engine.errors import QueryFailedError
 from ci.engine.store.buildah import Buildah, essence
 from ci.engine.store.isolation import stop_containers
-from ci.engine.store.overlay import detach_strays, mounts_below
-from ci.engine.store.session_folders import dead_sessions, live_sessions, private_folder, remove_session
+from ci.engine.store.overlay import container_layers, detach_strays, mounts_below
+from ci.engine.store.session_folders import open_session_folders, runtime_root, secrets_folder, sessions_folder
+from ci.engine.store.storage import Storage
 from ci.system.locks import try_lock
+from ci.system.owned_folders import owned_folders, remove_abandoned
 
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _VANISHED = re.compile(r"container not known|no such file or directory")
@@ -36,29 +39,59 @@ async def sweep(buildah: Buildah, *, ending: bool = False) -> None:
         QueryFailedError: The store cannot be used.
     """
     folders = buildah.folders
-    dead = [own for own in dead_sessions(folders.shared) if own != folders.own]
-    for own in dead:
-        private = private_folder(own)
-        if private is not None:
-            await stop_containers(private / "runc")
+    await sweep_private_folders()
     if ending:
-        await stop_containers(folders.private / "runc")
+        await stop_containers(folders.runtime_root)
     with try_lock(buildah.storage.builds_lock) as no_builds:
         # Read first, so that what a new session mounts is not among them.
         mounted = mounts_below(buildah.storage.graph)
-        alive = live_sessions(folders.shared) - ({folders.name} if ending else set())
-        await _remove_containers(buildah, alive, no_builds=no_builds)
-        if no_builds and alive <= {folders.name}:
+        running = _running(folders.shared) - ({folders.name} if ending else set())
+        await _remove_containers(buildah, running, no_builds=no_builds)
+        if no_builds and running <= {folders.name}:
             await detach_strays(buildah.storage, mounted)
-    for own in dead:
-        remove_session(own)
+    remove_abandoned(sessions_folder(folders.shared))
 
 
-async def _remove_containers(buildah: Buildah, alive: set[str], *, no_builds: bool) -> None:
+async def sweep_private_folders() -> None:
+    """Stop the containers of killed sessions, and remove their secrets, whatever engine's directory they used."""
+    for private, alive in owned_folders(secrets_folder()).items():
+        if not alive:
+            await stop_containers(runtime_root(private))
+    remove_abandoned(secrets_folder())
+
+
+async def sweep_store(shared: Path) -> None:
+    """Stop and remove what killed sessions left in an engine's directory; look only, if they left nothing.
+
+    Args:
+        shared: The engine's directory, which may not exist.
+
+    Raises:
+        QueryFailedError: The store cannot be used.
+    """
+    if _has_leftovers(shared):
+        with open_session_folders(shared) as folders:
+            await sweep(Buildah(folders, Storage.prepare(shared, folders.own, ())), ending=True)
+
+
+def _has_leftovers(shared: Path) -> bool:
+    sessions = owned_folders(sessions_folder(shared))
+    if not all(sessions.values()):
+        return True
+    storage = Storage.of(shared, shared)
+    return not sessions and bool(container_layers(storage) or mounts_below(storage.graph))
+
+
+def _running(shared: Path) -> set[str]:
+    """Return the names of the running sessions."""
+    return {own.name for own, alive in owned_folders(sessions_folder(shared)).items() if alive}
+
+
+async def _remove_containers(buildah: Buildah, running: set[str], *, no_builds: bool) -> None:
     for container in await _listed(buildah):
         owner = container["containername"].split("-c-")[0]
         ours = container["containername"].startswith(f"{owner}-c-")
-        if (ours and owner not in alive) or (not ours and no_builds):
+        if (ours and owner not in running) or (not ours and no_builds):
             await buildah.remove(container["id"])
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from anyio import to_thread
 from ci.engine.errors import GitError
 from ci.engine.store.git_commands import complaint, run_git
 from ci.engine.store.git_tree import CommitTree, check_out
+from ci.system.owned_folders import temporary_folder
 from ci.system.processes import Completed
 
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
@@ -111,9 +111,9 @@ class LocalRepository:
             return Uncommitted((), (), ())
         await self.head()
         index = Path(await self._git("rev-parse", "--git-path", "index"))
-        with tempfile.TemporaryDirectory(prefix="git-index-") as folder:
+        with temporary_folder() as folder:
             # Staging does not count, so this index is HEAD's; it still knows which files are unchanged.
-            copy = Path(folder, "index")
+            copy = folder / "index"
             await to_thread.run_sync(_copy_index, index, copy)
             env = {"GIT_INDEX_FILE": os.fspath(copy)}
             await self._git("read-tree", "--reset", "HEAD", env=env)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from anyio import to_thread
 
 from ci.engine.errors import GitError
 from ci.engine.store.git_commands import complaint, run_git
-from ci.engine.store.trees import remove_tree
+from ci.system.owned_folders import remove_tree, temporary_folder
 
 _SECONDS = 600.0
 _FETCHED = "refs/fetched/commit"
@@ -49,8 +48,8 @@ async def check_out(wanted: CommitTree, *, source: Path, trusted: Sequence[Path]
     Raises:
         GitError: Git failed, or the commit has submodules.
     """
-    with tempfile.TemporaryDirectory(prefix="git-config-") as folder:
-        config = Path(folder, "config")
+    with temporary_folder() as folder:
+        config = folder / "config"
         await to_thread.run_sync(config.write_text, _other_end(trusted))
         await _fill(wanted, source, target, config)
     await to_thread.run_sync(_tidy, wanted, target)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -65,7 +66,7 @@ async def choose_runner(buildah: Buildah) -> Runner:
     Raises:
         QueryFailedError: Nothing works; the message states why.
     """
-    root = buildah.folders.private / "runc"
+    root = buildah.folders.runtime_root
     note = buildah.storage.run / "isolation.json"
     stamp = {"boot": boot_id(), "buildah": await buildah.ask("--version")}
     kept = _read(note)
@@ -84,7 +85,8 @@ async def stop_containers(runtime_root: Path) -> None:
     if not runtime_root.is_dir():
         return
     for state in list(runtime_root.iterdir()):
-        await run_process(["runc", "--root", runtime_root, "delete", "--force", state.name], time_limit=_LIMIT)
+        with suppress(TimeoutError, FileNotFoundError):  # of another file system, in which there is no runc
+            await run_process(["runc", "--root", runtime_root, "delete", "--force", state.name], time_limit=_LIMIT)
 
 
 async def _probe(buildah: Buildah, root: Path) -> Runner:

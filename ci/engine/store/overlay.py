@@ -13,7 +13,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from ci.engine.store.storage import Storage
-from ci.engine.store.trees import remove_tree
+from ci.system.owned_folders import remove_tree
 from ci.system.processes import run_process
 
 _LIMIT = 30.0
@@ -27,9 +27,13 @@ class Layer:
 
     Attributes:
         folder: Its directory in the store, without links in its path.
+        container: The id of the container.
+        description: The file with buildah's description of the container.
     """
 
     folder: Path
+    container: str
+    description: Path
 
     @property
     def merged(self) -> Path:
@@ -47,6 +51,18 @@ class Layer:
         except FileNotFoundError:
             return True
         return found.f_bavail * found.f_frsize >= _ROOM
+
+    def complete_description(self) -> None:
+        """Write the least of a description if there is none, as buildah removes no container without one.
+
+        A builder that is killed leaves a container without a description, or with a part of one.
+        """
+        try:
+            json.loads(self.description.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            least = {"type": "buildah 0.0.1", "container-id": self.container}
+            with suppress(OSError):  # on a full disk, what is left is removed later
+                self.description.write_text(json.dumps(least), encoding="utf-8")
 
     async def empty(self) -> None:
         """Remove what was written to it, so that a full disk has space for the record of its removal."""
@@ -84,7 +100,8 @@ def container_layers(storage: Storage) -> Mapping[str, Layer]:
         except (OSError, ValueError):
             continue
         for record in records or ():
-            layer = Layer(storage.graph.resolve() / "overlay" / record["layer"])
+            description = _records(storage.graph) / record["id"] / "userdata" / "buildah.json"
+            layer = Layer(storage.graph.resolve() / "overlay" / record["layer"], record["id"], description)
             found |= dict.fromkeys((record["id"], *record.get("names", ())), layer)
     return found
 

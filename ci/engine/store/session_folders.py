@@ -6,19 +6,15 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
 from ci.engine.errors import QueryFailedError
-from ci.engine.store.trees import remove_tree
-from ci.system.locks import try_lock
+from ci.system.owned_folders import owned_folder, remove_tree
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a directory with a random name and mode 0700 is created in it
-_LOCK = "alive.lock"
-_PRIVATE = "private.path"
-_DRAFT = ".new-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +32,11 @@ class SessionFolders:
     name: str
     own: Path
     private: Path
+
+    @property
+    def runtime_root(self) -> Path:
+        """The directory of runc's state of this session's containers."""
+        return runtime_root(self.private)
 
     def unique(self, stem: str) -> str:
         """Return a name that is unique over all sessions."""
@@ -73,33 +74,15 @@ def open_session_folders(shared: Path) -> Iterator[SessionFolders]:
     Raises:
         QueryFailedError: The directory is not writable.
     """
-    name = f"s{os.getpid()}-{token_hex(3)}"
-    own = shared / "sessions" / name
-    try:
-        shared.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = own.with_name(f"{_DRAFT}{name}")
-        draft.mkdir(mode=0o700, parents=True)
-        lock = draft / _LOCK
-        lock.touch(mode=0o600)
-    except OSError as e:
-        raise unusable(shared, e) from e
-    with try_lock(lock):
-        # Visible to other sessions only once it is locked, or they would remove it as a dead session's.
-        draft.rename(own)
-        private = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=_MEMORY if _usable(_MEMORY) else None))
+    with ExitStack() as stack:
         try:
-            _note_private(own, private, shared)
-            yield SessionFolders(shared, name, own, private)
-        finally:
-            remove_tree(private)
-            remove_tree(own)
-
-
-def _note_private(own: Path, private: Path, shared: Path) -> None:
-    try:
-        (own / _PRIVATE).write_text(str(private), encoding="utf-8")
-    except OSError as e:
-        raise unusable(shared, e) from e
+            shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sessions_folder(shared).mkdir(mode=0o700, exist_ok=True)
+            own = stack.enter_context(owned_folder(sessions_folder(shared)))
+            private = stack.enter_context(owned_folder(secrets_folder()))
+        except OSError as e:
+            raise unusable(shared, e) from e
+        yield SessionFolders(shared, own.name, own, private)
 
 
 def unusable(shared: Path, error: OSError) -> QueryFailedError:
@@ -109,46 +92,17 @@ def unusable(shared: Path, error: OSError) -> QueryFailedError:
     return QueryFailedError(msg, hint=f"{hint}.")
 
 
-def live_sessions(shared: Path) -> set[str]:
-    """Return the names of the running sessions."""
-    return {own.name for own in _sessions(shared) if _is_held(own / _LOCK)}
+def sessions_folder(shared: Path) -> Path:
+    """Return the directory in which each session owns one."""
+    return shared / "sessions"
 
 
-def dead_sessions(shared: Path) -> list[Path]:
-    """Return the directories of sessions that ended without removing them."""
-    return [own for own in _sessions(shared) if not _is_held(own / _LOCK)]
+def secrets_folder() -> Path:
+    """Return the directory in which each session owns one for its secrets."""
+    usable = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK | os.X_OK)
+    return _MEMORY if usable else Path(tempfile.gettempdir())
 
 
-def private_folder(own: Path) -> Path | None:
-    """Return the private directory of a dead session, or None if it is gone."""
-    try:
-        private = Path((own / _PRIVATE).read_text(encoding="utf-8"))
-    except OSError:
-        return None
-    return private if private.name.startswith(f"{own.name}-") and private.is_dir() else None
-
-
-def remove_session(own: Path) -> None:
-    """Remove the directories of a dead session."""
-    with suppress(OSError):
-        private = private_folder(own)
-        if private is not None:
-            remove_tree(private)
-        remove_tree(own)
-
-
-def _is_held(path: Path) -> bool:
-    if not path.exists():
-        return False
-    with try_lock(path) as free:
-        return not free
-
-
-def _sessions(shared: Path) -> list[Path]:
-    folder = shared / "sessions"
-    found = folder.iterdir() if folder.is_dir() else ()
-    return [own for own in found if own.is_dir() and not own.name.startswith(_DRAFT)]
-
-
-def _usable(folder: Path) -> bool:
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+def runtime_root(private: Path) -> Path:
+    """Return the directory of runc's state of a session's containers: not on the store's disk, which may be full."""
+    return private / "runc"

@@ -16,7 +16,8 @@ from anyio import to_thread
 from ci.engine.errors import SnapshotError
 from ci.engine.store import tree_reads
 from ci.engine.store.tree_filter import EVERYTHING, TreeFilter
-from ci.engine.store.trees import ROOT_MODE, copy_file, copy_tree, remove_tree, seal_tree
+from ci.engine.store.trees import ROOT_MODE, copy_file, copy_tree, seal_tree
+from ci.system.owned_folders import remove_tree
 
 T = TypeVar("T")
 

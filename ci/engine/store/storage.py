@@ -50,6 +50,11 @@ class Storage:
     mirrors: Sequence[Mirror] = ()
 
     @classmethod
+    def of(cls, shared: Path, config: Path, mirrors: Sequence[Mirror] = ()) -> Storage:
+        """Return the store of an engine's directory; nothing is written or read."""
+        return cls(shared / "store", shared / f"run-{boot_id()[:8]}", config, mirrors)
+
+    @classmethod
     def prepare(cls, shared: Path, config: Path, mirrors: Sequence[Mirror]) -> Storage:
         """Write the configuration files and return the store.
 
@@ -58,7 +63,7 @@ class Storage:
             config: The session's directory.
             mirrors: Registries to use instead of others.
         """
-        storage = cls(shared / "store", shared / f"run-{boot_id()[:8]}", config, mirrors)
+        storage = cls.of(shared, config, mirrors)
         lines = ["[storage]", 'driver = "overlay"', f"graphroot = {_quoted(storage.graph)}"]
         lines += [f"runroot = {_quoted(storage.run)}"]
         (config / "storage.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Directory trees on disk: filtered copies that follow no link, the digest of a tree, removal."""
+"""Directory trees on disk: filtered copies that follow no link, the digest of a tree."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from anyio import from_thread
 
 from ci.engine.errors import SnapshotError
 from ci.engine.store.tree_filter import EVERYTHING, TreeFilter
+from ci.system.owned_folders import remove_tree
 
 ROOT_MODE = 0o755
 _CHUNK = 1 << 20
@@ -208,17 +209,6 @@ def walk(tree: Path, prefix: str = "") -> Iterator[tuple[str, bool]]:
         yield path, folder
         if folder:
             yield from walk(tree / name, f"{path}/")
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a file or a directory with its content, even directories without write permission; no link is followed."""
-    if not is_folder(path):
-        path.unlink(missing_ok=True)
-        return
-    path.chmod(0o700)
-    for name in os.listdir(path):  # noqa: PTH208 - names, not paths
-        remove_tree(path / name)
-    path.rmdir()
 
 
 def _make_room(folder: _Folder, target: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from anyio.abc import SocketStream
 
+from ci.engine.store.session_folders import secrets_folder
 from tests.ci.engine.conftest import Opened
 from tests.registry_fixtures import PASSWORD, USER, RunningRegistry, free_port
 
@@ -101,9 +103,9 @@ async def test_credentials_are_gone_after_the_push(engine: Opened, registry_with
 
     encoded = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     session = next((engine.folder / "sessions").iterdir())
-    private = Path((session / "private.path").read_text())
-    assert private.stat().st_mode & 0o777 == 0o700
-    for folder in (session, private):
+    private = list(secrets_folder().glob(f"lr-ci-{os.getpid()}-*"))
+    assert {folder.stat().st_mode & 0o777 for folder in private} == {0o700}
+    for folder in (session, *private):
         for path in folder.rglob("*"):
             if path.is_file():
                 content = path.read_bytes()

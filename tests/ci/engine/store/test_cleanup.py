@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ci.engine.store.buildah import Buildah
-from ci.engine.store.cleanup import sweep
+from ci.engine.store.cleanup import sweep, sweep_store
 from ci.engine.store.overlay import mounts_below
 from ci.engine.store.session_folders import open_session_folders
 from ci.engine.store.storage import Storage
@@ -97,6 +97,37 @@ async def test_what_a_dead_session_left_on_a_full_disk_is_swept(small_disk: Path
 
         assert mounts_below(small_disk) == []
         assert await buildah.ask("containers", "--all", "--json") in {"null", "[]"}
+
+
+@pytest.mark.parametrize("description", [None, "", '{"type": "buildah 0.0.1", "contai'], ids=["none", "empty", "cut"])
+@pytest.mark.parametrize("mounted", [False, True])
+async def test_a_container_whose_builder_was_killed_while_it_made_it_is_swept(
+    small_disk: Path, description: str | None, *, mounted: bool
+) -> None:
+    with session(small_disk) as dead:
+        # `buildah build` names its containers so.
+        await dead.ask("from", "--pull-never", "--name", "base-working-container", "scratch")
+        if mounted:
+            await dead.ask("mount", "base-working-container")
+        (record,) = (dead.storage.graph / "overlay-containers").glob("*/userdata/buildah.json")
+        record.unlink() if description is None else record.write_text(description)
+        assert (await dead.call("rm", "base-working-container")).exit_code != 0
+
+    await sweep_store(small_disk)
+
+    with session(small_disk) as buildah:
+        assert await buildah.ask("containers", "--all", "--json") in {"null", "[]"}
+    layers = json.loads((small_disk / "store" / "overlay-layers" / "layers.json").read_text())
+    assert layers == []
+    assert mounts_below(small_disk) == []
+
+
+async def test_a_store_without_leftovers_is_not_touched(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(small_disk))  # without buildah
+    await sweep_store(small_disk)
+    assert list(small_disk.iterdir()) == []
+    with session(small_disk):
+        await sweep_store(small_disk)
 
 
 async def stray_mount(buildah: Buildah) -> Path:

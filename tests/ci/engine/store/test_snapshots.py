@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ci.engine.errors import PatternError, SnapshotError
 from ci.engine.store.patterns import PatternMatcher
 from ci.engine.store.snapshots import Snapshot, SnapshotStore
-from ci.engine.store.trees import remove_tree
+from ci.system.owned_folders import remove_tree
 
 
 @pytest.fixture(scope="module")
