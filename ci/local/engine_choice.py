@@ -7,7 +7,7 @@ import shutil
 from enum import StrEnum
 from typing import assert_never
 
-from ci.system.processes import run_process
+from ci.system.processes import plain_environment, run_process
 from pipeline.rules.errors import EngineError
 
 SESSION_PORT = "DAGGER_SESSION_PORT"
@@ -15,6 +15,14 @@ RUNNER_HOST = "_EXPERIMENTAL_DAGGER_RUNNER_HOST"
 CLI_BIN = "_EXPERIMENTAL_DAGGER_CLI_BIN"
 
 _RUNTIMES = ("docker", "podman", "nerdctl")
+_OF_RUNTIMES = (
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "CONTAINER_HOST",
+)
 _RUNTIME_SECONDS = 10.0
 
 
@@ -91,7 +99,9 @@ async def find_runtime() -> str | None:
         if shutil.which(name) is None:
             continue
         try:
-            answer = await run_process([name, "info"], time_limit=_RUNTIME_SECONDS)
+            answer = await run_process(
+                [name, "info"], time_limit=_RUNTIME_SECONDS, env=plain_environment(*_OF_RUNTIMES)
+            )
         except (TimeoutError, OSError):
             continue
         if answer.exit_code == 0 and "Cannot connect" not in answer.stderr:

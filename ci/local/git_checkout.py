@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ci.system.git_settings import NO_TRANSPORT, STARTS_NO_PROGRAM
 from ci.system.owned_folders import temporary_folder
-from ci.system.processes import Completed, run_process
+from ci.system.processes import Completed, plain_environment, run_process
 from pipeline.concurrency import each
 from pipeline.rules.build_inputs import DOCKERFILES
 from pipeline.rules.checkout import Checkout, Commit, commit_time
@@ -17,14 +19,15 @@ from pipeline.rules.refs import TAGS, CommitSha, is_commit, parse_commit
 from pipeline.rules.source_path import TOP
 
 _SECONDS = 60.0
-_COMMIT = ("log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%H%x00%ct%x00%B")
+_VARIABLES = re.compile(r"GIT_(CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM|CONFIG_\w+)")
+_COMMIT = ("log", "-1", "--encoding=UTF-8", "--format=%H%x00%ct%x00%B")
 _QUESTIONS = {
     "ref": ("symbolic-ref", "--quiet", "HEAD"),
     "commit": (*_COMMIT, "HEAD"),
     "tags": ("tag", "--points-at", "HEAD"),
     "origin": ("config", "--get", "remote.origin.url"),
 }
-_STATUS = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
+_STATUS = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty")
 _SUBMODULE = "160000"
 
 
@@ -100,7 +103,8 @@ async def _dirty_paths(top: Path, source: str) -> tuple[str, ...]:
         attributes, _, path = entry.partition("\t")
         tag, _, mode = attributes.partition(" ")
         overlooked = overlooked or tag.islower() or tag == "S"  # assume-unchanged, skip-worktree
-        if mode.startswith(_SUBMODULE) and not (top / path / ".git").exists():
+        # Git would ask a submodule without our settings.
+        if mode.startswith(_SUBMODULE) and (not (top / path / ".git").exists() or await _dirty_paths(top / path, TOP)):
             dirty.add(path)
     if overlooked:
         with temporary_folder() as folder:
@@ -150,8 +154,9 @@ async def _tagged_commit(folder: Path, ref: str | None) -> CommitSha | None:
 
 
 async def _git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Completed:
-    command = ["git", "--no-optional-locks", *arguments]
-    environment = None if env is None else os.environ | env
+    settings = [word for name, value in STARTS_NO_PROGRAM.items() for word in ("-c", f"{name}={value}")]
+    command = ["git", "--no-optional-locks", *settings, *arguments]
+    environment = plain_environment(*filter(_VARIABLES.fullmatch, os.environ)) | NO_TRANSPORT | dict(env or {})
     try:
         return await run_process(command, cwd=folder, time_limit=_SECONDS, env=environment)
     except FileNotFoundError as error:

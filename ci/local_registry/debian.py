@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ci.dockerfile.base_images import BaseImage
-from ci.system.processes import run_process
+from ci.system.processes import plain_environment, run_process
 from pipeline.rules.errors import EngineError
 from pipeline.rules.image_name import HUB
 from pipeline.rules.platforms import host_platform
@@ -72,7 +72,7 @@ async def make_root_filesystem(base: DebianBase, into: Path) -> None:
     command = [program, f"--mode={'root' if is_root else 'unshare'}", "--variant=apt", "--quiet"]
     if base.slim:
         command += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEFT_OUT]
-    env = os.environ | {"SOURCE_DATE_EPOCH": str(EPOCH), "LC_ALL": "C.UTF-8"}
+    env = plain_environment() | {"SOURCE_DATE_EPOCH": str(EPOCH), "LC_ALL": "C.UTF-8"}
     try:
         ended = await run_process([*command, base.suite, str(into)], time_limit=_TIME_LIMIT, env=env)
     except TimeoutError as error:

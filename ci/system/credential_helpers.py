@@ -6,6 +6,7 @@ standard input, and answers with a JSON object. Its output holds a secret, so no
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -66,8 +67,13 @@ async def ask_helper(name: str, server: str) -> HelperLogin | None:
     # Raised outside of `except`: a cause could contain the output.
     reason = ""
     try:
+        # With all variables: those of clouds take the keys from there.
         done = await run_process(
-            [program, "get"], time_limit=_SECONDS, stdin=server.encode(), output_limit=_MOST_OUTPUT
+            [program, "get"],
+            time_limit=_SECONDS,
+            env=os.environ,
+            stdin=server.encode(),
+            output_limit=_MOST_OUTPUT,
         )
         if done.exit_code == 0:
             answer = _Answer.model_validate_json(done.stdout)

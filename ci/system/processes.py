@@ -18,10 +18,40 @@ from pipeline.concurrency import first_error
 LineSink = Callable[[str], None]
 """Called with each line of a child's output as it is written, without its newline."""
 
+_PLAIN_VARIABLES = (
+    *(
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "LANG",
+        "LANGUAGE",
+        "LC_ALL",
+        "LC_CTYPE",
+        "LC_MESSAGES",
+        "TERM",
+        "TMPDIR",
+        "TZ",
+    ),
+    *("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "SSL_CERT_DIR", "SSL_CERT_FILE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
+
 POLL_SECONDS = 0.02
 """Seconds between two checks of a process."""
 
 _GRACE_SECONDS = 5.0
+
+
+def plain_environment(*more: str) -> dict[str, str]:
+    """Return the variables of this process that a child gets: those that everybody needs, and never a secret.
+
+    A token can be in a variable of any name, so the list is of what is passed on.
+
+    Args:
+        more: Further variables that the child needs.
+    """
+    return {name: os.environ[name] for name in (*_PLAIN_VARIABLES, *more) if name in os.environ}
 
 
 class OutputLimitError(Exception):
@@ -59,7 +89,7 @@ async def run_process(
     Args:
         command: The program and its arguments. Never secrets: pass those in `env`, `stdin` or a file.
         time_limit: Seconds after which the whole group is stopped.
-        env: The child's whole environment; the caller's environment if None.
+        env: The child's whole environment; `plain_environment` if None.
         cwd: The working directory.
         stdin: Its standard input; empty if None.
         on_stdout: Called with each line of standard output as it is written.
@@ -81,7 +111,7 @@ async def run_process(
             stdin=DEVNULL if stdin is None else PIPE,
             stdout=PIPE,
             stderr=PIPE,
-            env=env,
+            env=plain_environment() if env is None else env,
             cwd=cwd,
             start_new_session=True,
         )

@@ -135,7 +135,8 @@ class SecretSource:
 
     async def _from_command(self) -> str:
         try:
-            result = await run_process(["sh", "-c", self.place], time_limit=_COMMAND_SECONDS)
+            # With all variables: what the user's command needs is not known.
+            result = await run_process(["sh", "-c", self.place], time_limit=_COMMAND_SECONDS, env=os.environ)
         except TimeoutError:
             result = None
         if result is None:

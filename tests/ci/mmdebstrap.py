@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-FAKE_MMDEBSTRAP = """#!/bin/sh
-echo "$*" >> "$CALLS"
+FAKE_MMDEBSTRAP = """
 for target; do :; done
-exec tar --create --file="$target" --mtime=@0 --owner=0 --group=0 --numeric-owner --directory="$ROOT" .
+exec tar --create --file="$target" --mtime=@0 --owner=0 --group=0 --numeric-owner --directory="$(dirname "$0")/root" .
 """
 
 
@@ -34,20 +33,19 @@ class Calls:
         return len(self.arguments().splitlines())
 
     def replace(self, script: str) -> None:
-        (self.folder / "mmdebstrap").write_text(script)
+        """Have the stand-in run a script after it has noted its arguments."""
+        (self.folder / "mmdebstrap").write_text(f'#!/bin/sh\necho "$*" >> "{self.log}"\n{script}\n')
         (self.folder / "mmdebstrap").chmod(0o755)
 
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Put the stand-in on PATH."""
-    calls, root = Calls(tmp_path / "bin", tmp_path / "calls"), tmp_path / "root"
-    calls.folder.mkdir()
-    root.mkdir()
+    calls = Calls(tmp_path / "bin", tmp_path / "calls")
+    root = calls.folder / "root"
+    root.mkdir(parents=True)
     calls.log.touch()
     (root / "hello").write_text("hello\n")
     calls.replace(FAKE_MMDEBSTRAP)
-    path = f"{calls.folder}:{os.environ['PATH']}"
-    for name, value in {"PATH": path, "ROOT": str(root), "CALLS": str(calls.log)}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", f"{calls.folder}:{os.environ['PATH']}")
     return calls

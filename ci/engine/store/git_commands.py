@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ci.engine.errors import GitError
+from ci.system.git_settings import STARTS_NO_PROGRAM
 from ci.system.processes import Completed, run_process
 
 _SETTINGS = {
+    **STARTS_NO_PROGRAM,
     "core.attributesFile": "/dev/null",
     "core.autocrlf": "false",
     "core.excludesFile": "/dev/null",
-    "core.fsmonitor": "false",  # a repository could set a program to run here
-    "core.hooksPath": "/dev/null",
     "core.quotePath": "true",
     "core.untrackedCache": "false",
     "gc.auto": "0",

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ci.system.process_identity import boot_id
+from ci.system.processes import plain_environment
 
 _POLICY = {"default": [{"type": "insecureAcceptAnything"}]}
-_KEPT_ENVIRONMENT = (
-    "PATH", "HOME", "LANG", "TZ", "XDG_RUNTIME_DIR",
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
-    "SSL_CERT_FILE", "SSL_CERT_DIR",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +83,7 @@ class Storage:
             plain: Registries that are reached by plain HTTP.
             temporary: Its directory for temporary files; the session's own when None.
         """
-        kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        return kept | {
+        return plain_environment() | {
             "CONTAINERS_STORAGE_CONF": str(self.config / "storage.conf"),
             "CONTAINERS_REGISTRIES_CONF": str(self._registries(tuple(sorted(set(plain))))),
             "CONTAINERS_CONF": str(self.config / "containers.conf"),

@@ -290,10 +290,84 @@ class TestDirt:
         repository.git("submodule", "--quiet", "deinit", "--force", "--all")
         assert (await read_host_checkout(repository.top, "backend")).checkout.dirty == ("backend/vendor/other",)
 
+    async def test_is_a_submodule_with_changes(self, repository: Repository, tmp_path: Path) -> None:
+        other = new_repository(tmp_path / "other")
+        other.write("file")
+        other.commit()
+        repository.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.top), "vendor")
+        repository.commit()
+        assert (await read(repository)).checkout.dirty == ()
+        Repository(repository.top / "vendor").write("file", "changed\n")
+        assert (await read(repository)).checkout.dirty == ("vendor",)
+        Repository(repository.top / "vendor").commit()
+        assert (await read(repository)).checkout.dirty == ("vendor",)
+
     async def test_does_not_lock_the_index_for_anybody_else(self, repository: Repository) -> None:
         os.utime(repository.top / "backend/Dockerfile", (1, 1))
         (repository.top / ".git/index.lock").touch()
         assert (await read(repository)).checkout.dirty == ()
+
+
+class TestTheRepositorysOwnConfiguration:
+    @pytest.fixture
+    def trap(self, tmp_path: Path) -> Path:
+        """A program that notes that it was started."""
+        program = tmp_path / "trap"
+        program.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/sprung\nexit 1\n')
+        program.chmod(0o755)
+        return program
+
+    @staticmethod
+    def arm(repository: Repository, trap: Path) -> None:
+        """Have git start a program wherever it can while it reads."""
+        hooks = trap.with_name("hooks")
+        hooks.mkdir(exist_ok=True)
+        for hook in ("fsmonitor-watchman", "post-index-change", "post-checkout", "reference-transaction"):
+            (hooks / hook).unlink(missing_ok=True)
+            (hooks / hook).symlink_to(trap)
+        settings = {
+            "core.fsmonitor": trap, "core.hooksPath": hooks, "core.pager": trap, "core.sshCommand": trap,
+            "core.askPass": trap, "core.editor": trap, "core.gitProxy": trap, "core.alternateRefsCommand": trap,
+            "credential.helper": trap, "diff.external": trap, "gpg.program": trap, "log.showSignature": "true",
+            "pager.log": trap, "pager.status": trap, "pager.tag": trap, "status.submoduleSummary": "true",
+        }  # fmt: skip
+        for name, value in settings.items():
+            repository.git("config", name, str(value))
+
+    async def test_starts_no_program(self, repository: Repository, trap: Path) -> None:
+        repository.git("tag", "v1.2.3")
+        self.arm(repository, trap)
+        repository.git("-c", "core.fsmonitor=false", "-c", "core.hooksPath=", "update-index", "--assume-unchanged",
+                       "backend/Dockerfile")  # fmt: skip
+        os.utime(repository.top / "backend/Dockerfile", (1, 1))
+        await read_host_checkout(repository.top, "backend", repository.head, "refs/tags/v1.2.3")
+        assert not trap.with_name("sprung").exists()
+
+    async def test_starts_no_program_in_a_submodule(self, repository: Repository, tmp_path: Path, trap: Path) -> None:
+        other = new_repository(tmp_path / "other")
+        other.write("file")
+        other.commit()
+        repository.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.top), "vendor")
+        repository.commit()
+        self.arm(Repository(repository.top / "vendor"), trap)
+        await read(repository)
+        assert not trap.with_name("sprung").exists()
+
+    async def test_starts_no_program_for_what_a_partial_clone_lacks(
+        self, repository: Repository, tmp_path: Path, trap: Path
+    ) -> None:
+        older = repository.head
+        repository.write("backend/more")
+        repository.commit()
+        repository.git("config", "uploadpack.allowFilter", "true")
+        clone = Repository(tmp_path / "clone")
+        clone.top.mkdir()
+        clone.git("clone", "--quiet", "--filter=tree:0", "--no-local", f"file://{repository.top}", ".")
+        clone.git("config", "remote.origin.url", "host:repository")
+        self.arm(clone, trap)
+        found = await read_host_checkout(clone.top, "backend", older)
+        assert found.checkout.named is not None
+        assert not trap.with_name("sprung").exists()
 
 
 class TestTheMessage:

@@ -168,12 +168,11 @@ async def test_images_of_other_registries_are_left_to_them(registry: RunningRegi
 async def test_a_failure_of_mmdebstrap_tells_its_last_lines_and_leaves_nothing(
     registry: RunningRegistry, calls: Calls
 ) -> None:
-    calls.replace("#!/bin/sh\necho E: no such suite >&2\nexit 25\n")
+    calls.replace("echo E: no such suite >&2\nexit 25")
     with pytest.raises(EngineError, match="E: no such suite"):
         await seed(DEBIAN, registry.settings, notice=_unheard, hub_url=_nowhere())
     assert _manifest(registry).status_code == 404
     assert not (registry.settings.folder / "seeding").exists()
-    assert calls.count() == 0
 
 
 async def test_a_registry_that_does_not_run_is_named(tmp_path: Path) -> None:
@@ -187,7 +186,7 @@ async def test_without_root_user_namespaces_are_used_and_their_lack_is_reported(
     registry: RunningRegistry, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    calls.replace('#!/bin/sh\necho "$*" >> "$CALLS"\nexit 25\n')
+    calls.replace("exit 25")
     with pytest.raises(EngineError, match="/etc/subuid"):
         await seed(DEBIAN, registry.settings, notice=_unheard, hub_url=_nowhere())
     assert "--mode=unshare" in calls.arguments()

@@ -27,6 +27,15 @@ async def test_a_helper_reads_the_server_on_standard_input_and_nothing_else(prog
     assert SECRET not in repr(found)
 
 
+async def test_a_helper_has_the_variables_that_it_may_need(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    answer = '{"Username": "AWS", "Secret": "\'$AWS_SECRET_ACCESS_KEY\'"}'
+    programs.add("docker-credential-test", f"echo '{answer}'")
+    found = await ask_helper("test", "registry.example.com")
+    assert found is not None
+    assert found.secret.get_secret_value() == SECRET
+
+
 async def test_a_helper_without_a_login_is_not_a_failure(programs: Programs) -> None:
     programs.add("docker-credential-test", "echo credentials not found in native keychain; exit 1")
     assert await ask_helper("test", "ghcr.io") is None

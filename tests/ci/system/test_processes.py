@@ -64,6 +64,15 @@ async def test_a_program_that_is_not_there_is_an_error_of_its_own() -> None:
         await run_process(["no-such-program-anywhere"], time_limit=SECONDS)
 
 
+async def test_a_child_gets_no_variable_that_may_hold_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_TOKEN", "ANYTHING_AT_ALL", "GIT_TOKEN"):
+        monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    variables = (await run_process(["env"], time_limit=SECONDS)).stdout.splitlines()
+    assert not [line for line in variables if "s3cret" in line]
+    assert {"LC_ALL=C.UTF-8", f"PATH={os.environ['PATH']}"} <= set(variables)
+
+
 async def test_environment_folder_and_input_are_the_childs_alone(tmp_path: Path) -> None:
     env = {"PATH": os.environ["PATH"], "WORD": "here"}
     done = await run_process(shell("pwd; cat; env"), time_limit=SECONDS, env=env, cwd=tmp_path, stdin=b"in\n")

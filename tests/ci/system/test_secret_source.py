@@ -126,6 +126,10 @@ class TestACommand:
         monkeypatch.setattr(secret_source, "_COMMAND_SECONDS", 0.2)
         assert "did not end within" in (await error_of("cmd:sleep 60")).message
 
+    async def test_has_the_variables_that_its_program_may_need(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OP_SESSION", SECRET)
+        assert await read("cmd:echo $OP_SESSION") == SECRET
+
     async def test_reads_nothing(self) -> None:
         assert await read(f"cmd:cat; echo {SECRET}") == SECRET
 
