@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagger
+
+MakeDirectory = Callable[[Mapping[str, str]], dagger.Directory]
+"""Makes a directory of the engine with files, by their names."""
 
 
 @dataclass(frozen=True)
