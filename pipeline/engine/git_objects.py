@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dulwich.errors import ChecksumMismatch, FileFormatException, NotTreeError
-from dulwich.index import EXTENDED_FLAG_SKIP_WORKTREE, FLAG_VALID, Index, IndexEntry, cleanup_mode
+from dulwich.index import (
+    EXTENDED_FLAG_SKIP_WORKTREE,
+    FLAG_VALID,
+    Index,
+    IndexEntry,
+    UnsupportedIndexFormat,
+    cleanup_mode,
+)
 from dulwich.object_store import DiskObjectStore, iter_tree_contents, tree_lookup_path
 from dulwich.objects import S_ISGITLINK, Blob, ObjectID
 from dulwich.objects import Commit as CommitObject
@@ -23,6 +31,9 @@ from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import CommitSha
 from pipeline.rules.source_path import TOP, is_below
 from pipeline.rules.text import cause, quoted
+
+# What dulwich raises for an index that is damaged, cut, or of a later version.
+_UNREADABLE_INDEX = (ValueError, AssertionError, OSError, struct.error, UnsupportedIndexFormat, ChecksumMismatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,7 @@ def overlooked_paths(index: Path, source: str) -> tuple[str, ...]:
     try:
         entries = Index(str(index)).items()
         flagged = [os.fsdecode(path) for path, entry in entries if isinstance(entry, IndexEntry) and _is_flagged(entry)]
-    except (ValueError, AssertionError, OSError, FileFormatException, ChecksumMismatch) as error:
+    except _UNREADABLE_INDEX as error:
         msg = f"The index of the repository cannot be read: {cause(error)}."
         raise CheckoutError(msg, hint="Run `git status` for details.") from error
     return tuple(path for path in flagged if is_below(path, source))

@@ -93,6 +93,22 @@ async def test_plan_says_what_would_be_tagged(checkout: Workspace) -> None:
     assert plan.dirty == ()
 
 
+async def test_a_plan_asks_the_registry_if_it_is_told_to(checkout: Workspace, registry: RunningRegistry) -> None:
+    pipeline = module(registry=registry.host, owner="linkradar")
+    plan = PlanReport.model_validate_json(await pipeline.plan(online=True, registry_service=service(registry)))
+
+    assert plan.online is not None
+    assert {tag.name: tag.outcome for tag in plan.online} == {f"sha-{checkout.short}": "written", "master": "written"}
+
+
+async def test_a_secret_that_cannot_be_read_is_reported_by_its_option() -> None:
+    missing = dag.secret("env:NO_SUCH_VARIABLE_AT_ALL")
+    with pytest.raises(FunctionError, match=r"^The token cannot be read: .*\nGive --token env:NAME"):
+        await module(registry="localhost:1", owner="linkradar").plan(online=True, token=missing)
+    with pytest.raises(FunctionError, match=r"^The build secret 'word' cannot be read: .*\nGive --build-secret env:"):
+        await module(build_secret=[missing], build_secret_id=["word"]).build()
+
+
 async def test_build_gives_the_labelled_container(checkout: Workspace) -> None:
     container = await module().build()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagger
 import pytest
 
-from pipeline.engine.git_objects import read_commit
+from pipeline.engine.git_objects import overlooked_paths, read_commit
 from pipeline.engine.repository import read_checkout
 from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.errors import CheckoutError
@@ -183,6 +183,13 @@ def test_a_folder_without_objects_is_told_apart_from_a_bug(tmp_path: Path) -> No
         read_commit(tmp_path / "objects", CommitSha("0" * 40))
 
 
+@pytest.mark.parametrize("content", [b"DIRC damaged", b"DIRC", b"damaged", b"DIRC\x00\x00\x00\x02\x00\x00\x00\x01"])
+def test_an_index_that_is_damaged_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "index").write_bytes(content)
+    with pytest.raises(CheckoutError, match=r"^The index of the repository cannot be read: "):
+        overlooked_paths(tmp_path / "index", ".")
+
+
 def test_the_objects_are_let_go(repository: Repository) -> None:
     sha = repository.commit(b"First\n")
     repository.git("gc", "--quiet")
@@ -198,9 +205,14 @@ class TestAnEngine:
     """What it says of a folder of this machine, as the module asks it."""
 
     async def _read(
-        self, dag: dagger.Client, folder: Path, source: str = ".", dockerfile: str | None = None
+        self,
+        dag: dagger.Client,
+        folder: Path,
+        source: str = ".",
+        dockerfile: str | None = None,
+        requested: str | None = None,
     ) -> Checkout:
-        return await read_checkout(HostFiles(dag, folder), source, dockerfile=dockerfile)
+        return await read_checkout(HostFiles(dag, folder), source, requested, dockerfile)
 
     async def test_a_branch_is_read_whole(self, dag: dagger.Client, repository: Repository) -> None:
         repository.git("remote", "add", "origin", "https://github.com/acme/links.git")
@@ -253,6 +265,37 @@ class TestAnEngine:
         checkout = await self._read(dag, repository.folder)
         assert (checkout.ref, checkout.tags) == (None, ("v1.1.0", "v1.1.0+annotated"))
         assert checkout.origin is None
+
+    async def test_the_commit_of_the_version_tag_that_is_requested_is_read(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        sha = repository.commit(b"First\n")
+        repository.git("tag", "-a", "v1.0.0", "-m", "Release")
+        repository.commit(b"Second\n")
+        wanted = {"refs/tags/v1.0.0": sha, "refs/tags/v2.0.0": None, "refs/heads/master": None, "refs/tags/x": None}
+        for ref, commit in wanted.items():
+            assert (await self._read(dag, repository.folder, requested=ref)).tagged == commit
+
+    async def test_an_index_that_is_damaged_is_an_error_of_ours(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        (repository.folder / "file").write_text("")
+        repository.git("add", ".")
+        repository.commit(b"First\n")
+        (repository.folder / ".git" / "index").write_bytes(b"DIRC damaged")
+        with pytest.raises(CheckoutError, match=r"Git could not compare|The index of the repository cannot be read"):
+            await self._read(dag, repository.folder)
+
+    async def test_a_commit_whose_objects_are_damaged_is_an_error_of_ours(
+        self, dag: dagger.Client, repository: Repository
+    ) -> None:
+        (repository.folder / "file").write_text("")
+        repository.git("add", ".")
+        repository.commit(b"First\n")
+        tree = repository.git("rev-parse", "HEAD^{tree}")
+        (repository.objects / tree[:2] / tree[2:]).unlink()
+        with pytest.raises(CheckoutError, match="Git could not read commit"):
+            await self._read(dag, repository.folder)
 
     async def test_what_is_not_committed_is_dirty_but_what_is_ignored_is_not(
         self, dag: dagger.Client, repository: Repository
