@@ -103,5 +103,5 @@ def test_a_signal_stops_all_of_them_cleanly(
 
     assert (run.exit_code, run.stdout) == (128 + number, "")
     assert run.error == f"Stopped by {number.name} and cleaned up."
-    assert_nothing_left(own_lr_ci, seconds)
+    assert_nothing_left(own_lr_ci, process.pid, seconds)
     assert writes(registry.requests()) == []
