@@ -11,8 +11,9 @@ from hypothesis import settings
 from ci.local.engine_choice import CLI_BIN, SESSION_PORT, dagger_program
 
 # An example has no deadline, which a busy machine would exceed.
-settings.register_profile("without deadlines", deadline=None)
-settings.load_profile("without deadlines")
+settings.register_profile("ci", deadline=None)
+settings.register_profile("fuzz", settings.get_profile("ci"), max_examples=100_000)
+settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -296,6 +296,7 @@ def matrix(points: Sequence[Point]) -> Iterator[Cell]:
 
 def main() -> int:
     """Print a table of all cells, and return whether one of them is not as it must be."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the registry stops too
     violated = 0
     with tempfile.TemporaryDirectory() as name, running(Path(name, "registry")) as registry:
         push_base_image(registry.url, "base/small", "1")
