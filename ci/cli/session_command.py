@@ -11,6 +11,7 @@ import typer
 from ci import deferred
 from ci.engine.store.storage import Mirror
 from ci.local.base_image_mirrors import hub_mirror
+from ci.local.leftovers import remove_leftovers
 from ci.local_registry.server import status
 from ci.local_registry.settings import RegistrySettings
 
@@ -26,14 +27,15 @@ def session(context: typer.Context) -> None:
     Set _EXPERIMENTAL_DAGGER_CLI_BIN to the path of lr-ci, and the SDK starts this command. If the local registry is
     running, base images from Docker Hub are pulled from it.
     """
-    ended_with = deferred.run_session(context.args, anyio.run(_mirrors))
+    ended_with = deferred.run_session(context.args, anyio.run(_prepare))
     sys.stdout.flush()
     sys.stderr.flush()
     # A thread may still be waiting for standard input.
     os._exit(ended_with)
 
 
-async def _mirrors() -> list[Mirror]:
+async def _prepare() -> list[Mirror]:
+    await remove_leftovers()
     found = await status(RegistrySettings())
     if not found.running:
         return []
