@@ -125,6 +125,7 @@ class Outcome:
         sent = [number for point, number in cell.signals.items() if self._reached(point)]
         codes = {128 + number for number in sent[:1]} or {0}
         codes |= {-number for number in sent if number is signal.SIGKILL}
+        codes |= {0} if all(self._is_last(point) for point in cell.signals) else set()
         found = [] if self.run.exit_code in codes else [f"exit code {self.run.exit_code}: {self.run.stderr[-300:]}"]
         found += ["a traceback"] if "Traceback" in self.run.stderr else []
         found += [f"left: {self.left}"] if self.left else []
@@ -134,6 +135,10 @@ class Outcome:
 
     def _reached(self, point: Point) -> bool:
         return point.number <= len(self.steps if point.source == "step" else self.requests)
+
+    def _is_last(self, point: Point) -> bool:
+        """Return whether the run was over but for its own folders: the signal may come too late to be noticed."""
+        return point.source == "step" and set(self.steps[point.number - 1 :]) <= {"os.rmdir"}
 
 
 @dataclass
