@@ -91,6 +91,7 @@ async def publish_all(
         await attempt(name, action)
 
     await each(images, prepare, at_once=_IMAGES_AT_ONCE)
+    runs = {name: runs[name] for name in images if name in runs}
     _check_names(runs)
 
     async with engine_session(choice, [run.dockerfile for run in runs.values()], progress) as session:
