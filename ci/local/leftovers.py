@@ -10,11 +10,10 @@ from pathlib import Path
 import anyio
 
 from ci.engine.errors import EmbeddedEngineError
+from ci.engine.store.buildah import CLEANUP_SECONDS
 from ci.engine.store.cleanup import sweep_private_folders, sweep_store
 from ci.system.folders import engine_folder
 from ci.system.owned_folders import remove_abandoned
-
-_SECONDS = 60.0
 
 
 async def remove_leftovers() -> None:
@@ -25,5 +24,5 @@ async def remove_leftovers() -> None:
     await sweep_private_folders()
     remove_abandoned(Path(tempfile.gettempdir()))
     if os.geteuid() == 0:  # the embedded engine runs as root only
-        with suppress(EmbeddedEngineError), anyio.move_on_after(_SECONDS):
+        with suppress(EmbeddedEngineError), anyio.move_on_after(CLEANUP_SECONDS):
             await sweep_store(engine_folder())

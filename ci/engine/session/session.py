@@ -18,7 +18,7 @@ from ci.engine.session.descriptions import ITEM, Description
 from ci.engine.session.resolver_registration import RESOLVERS, python_arguments
 from ci.engine.session.secrets import Secrets
 from ci.engine.session.single_flight import SingleFlight
-from ci.engine.store.buildah import Buildah
+from ci.engine.store.buildah import CLEANUP_SECONDS, Buildah
 from ci.engine.store.cleanup import sweep
 from ci.engine.store.isolation import Runner, choose_runner
 from ci.engine.store.session_folders import SessionFolders, open_session_folders, unusable
@@ -26,8 +26,6 @@ from ci.engine.store.snapshots import SnapshotStore
 from ci.engine.store.storage import Mirror, Storage
 
 T = TypeVar("T")
-
-_CLEANUP_SECONDS = 60.0
 
 
 @dataclass
@@ -188,5 +186,5 @@ async def new_session(
                 yield Session(folders, buildah, snapshots, Secrets(), SingleFlight(tasks), observer, workdir)
                 tasks.cancel_scope.cancel()
         finally:
-            with anyio.move_on_after(_CLEANUP_SECONDS, shield=True):  # what is left then, a later command removes
+            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
                 await sweep(buildah, ending=True)

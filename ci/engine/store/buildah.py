@@ -30,6 +30,9 @@ COMMAND_SECONDS = 2 * 3600.0
 TRANSFER_SECONDS = 3600.0
 """How long a transfer of an image may take, between registries, the store and the disk."""
 
+CLEANUP_SECONDS = 60.0
+"""How long it may take to remove a working container or all that a session leaves; a later command does the rest."""
+
 _SHORT = 120.0
 _INTERNAL = re.compile(r"\s*&imagebuilder\.Step\{.*\}")
 _NOISE = re.compile(r"^(Error:|time=\"[^\"]*\" level=\w+ msg=)\s*")
@@ -115,7 +118,7 @@ class Buildah:
             await self.ask("from", "--pull-never", "--name", name, image or "scratch")
             yield name
         finally:
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
                 await self.remove(name)
 
     @asynccontextmanager
@@ -125,7 +128,7 @@ class Buildah:
         try:
             yield Path(folder)
         finally:
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
                 await self._unmount(container)
 
     async def remove(self, container: str) -> bool:

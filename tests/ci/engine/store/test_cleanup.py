@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 
+from ci.engine.store import buildah as buildah_module
 from ci.engine.store.buildah import Buildah
 from ci.engine.store.cleanup import sweep, sweep_store
 from ci.engine.store.overlay import mounts_below
@@ -161,6 +163,26 @@ async def test_the_mounts_of_a_living_session_stay(small_disk: Path) -> None:
 
         await sweep(alive, ending=True)
     assert mounts_below(small_disk) == []
+
+
+async def test_a_builder_that_hangs_does_not_hold_the_cleanup(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buildah_module, "CLEANUP_SECONDS", 0.2)
+    with session(small_disk) as buildah, anyio.fail_after(60):
+        async with buildah.container(None) as name:
+            # A stand-in: nothing brings buildah to hang on demand.
+            tools = small_disk / "tools"
+            tools.mkdir()
+            (tools / "buildah").write_text("#!/bin/sh\nexec sleep 600\n")
+            (tools / "buildah").chmod(0o755)
+            monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.undo()
+
+    await sweep_store(small_disk)
+
+    with session(small_disk) as buildah:
+        assert name not in await buildah.ask("containers", "--all", "--json")
 
 
 async def test_an_unmount_that_fails_is_done_by_the_system(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
