@@ -30,7 +30,7 @@ from pipeline.rules.planning import RunPlan, plan_run, recipe_of
 from pipeline.rules.platforms import parse_platforms
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks
-from pipeline.rules.shared_options import SHARED, PlanOptions, RunRequest
+from pipeline.rules.shared_options import SHARED, AccessOptions, PlanOptions, RunRequest
 from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.rules.text import cause, quoted
@@ -48,6 +48,7 @@ Ref = Annotated[str | None, _described("ref")]
 Sha = Annotated[str | None, _described("sha")]
 Username = Annotated[str | None, _described("username")]
 Token = Annotated[dagger.Secret | None, _described("token")]
+Timeout = Annotated[int, _described("timeout")]
 Latest = Annotated[LatestPolicy, _described("latest")]
 AllowDirty = Annotated[bool, _described("allow_dirty")]
 RegistryService = Annotated[
@@ -126,13 +127,14 @@ class BackendPipeline:
         online: Annotated[bool, _described("online")] = PlanOptions.online,
         username: Username = None,
         token: Token = None,
+        timeout: Timeout = AccessOptions.timeout,
         registry_service: RegistryService = None,
     ) -> str:
         """Print as JSON what would be built and how it would be tagged; needs no credentials and writes nothing."""
         plan = await self._plan(ref, sha, latest)
         report = plan.report()
         if online:
-            access = await _access(plan.image, username, token, registry_service)
+            access = await _access(plan.image, username, token, registry_service, timeout)
             report = await plan_online(plan, access, PlainProgress())
         return report.model_dump_json(indent=2)
 
@@ -160,13 +162,14 @@ class BackendPipeline:
         sha: Sha = None,
         username: Username = None,
         token: Token = None,
+        timeout: Timeout = AccessOptions.timeout,
         latest: Latest = RunRequest.latest,
         allow_dirty: AllowDirty = RunRequest.allow_dirty,
         registry_service: RegistryService = None,
     ) -> str:
         """Build the image, publish it under all its tags, and print its digest and nothing else."""
         plan = await self._plan(ref, sha, latest, allow_dirty=allow_dirty)
-        return (await self._publish(plan, username, token, registry_service)).digest
+        return (await self._publish(plan, username, token, registry_service, timeout)).digest
 
     @_module_function(cache="never")
     async def publish(
@@ -176,13 +179,14 @@ class BackendPipeline:
         sha: Sha = None,
         username: Username = None,
         token: Token = None,
+        timeout: Timeout = AccessOptions.timeout,
         latest: Latest = RunRequest.latest,
         allow_dirty: AllowDirty = RunRequest.allow_dirty,
         registry_service: RegistryService = None,
     ) -> Publication:
         """Do what build-and-push does, and return all of its results: chain digest, tags, report or summary."""
         plan = await self._plan(ref, sha, latest, allow_dirty=allow_dirty)
-        report = await self._publish(plan, username, token, registry_service)
+        report = await self._publish(plan, username, token, registry_service, timeout)
         return Publication(  # type: ignore[call-arg] # mypy does not know that object_type makes it a dataclass
             digest=report.digest,
             image=report.image,
@@ -201,6 +205,7 @@ class BackendPipeline:
         digest: Annotated[str | None, _described("digest")] = None,
         username: Username = None,
         token: Token = None,
+        timeout: Timeout = AccessOptions.timeout,
         registry_service: RegistryService = None,
         command: Annotated[list[str] | None, _described("command")] = None,
         path: Annotated[str | None, _described("path")] = None,
@@ -209,15 +214,20 @@ class BackendPipeline:
         """Pull the published image by digest, run it, and print what it did."""
         checks = RuntimeChecks(command=None if command is None else tuple(command), path=path, port=port)
         plan = await self._plan(ref, sha)
-        access = await _access(plan.image, username, token, registry_service)
-        found = await published_image(plan, digest, access)
+        access = await _access(plan.image, username, token, registry_service, timeout)
+        found = await published_image(plan, digest, access, PlainProgress())
         engine = EngineAccess(access.credentials, registry_service)
         return (await verify_image(plan.image, found.digest, found.images, engine, checks)).summary()
 
     async def _publish(
-        self, plan: RunPlan, username: str | None, token: dagger.Secret | None, service: dagger.Service | None
+        self,
+        plan: RunPlan,
+        username: str | None,
+        token: dagger.Secret | None,
+        service: dagger.Service | None,
+        timeout: int,
     ) -> BuildReport:
-        access = await _access(plan.image, username, token, service)
+        access = await _access(plan.image, username, token, service, timeout)
         builder = DaggerBuilder(await self._source(plan.recipe), EngineAccess(access.credentials, service))
         return await publish_run(plan, builder, access, PlainProgress())
 
@@ -261,9 +271,13 @@ async def _plaintext(name: str, secret: dagger.Secret) -> str:
 
 
 async def _access(
-    image: ImageName, username: str | None, token: dagger.Secret | None, service: dagger.Service | None
+    image: ImageName,
+    username: str | None,
+    token: dagger.Secret | None,
+    service: dagger.Service | None,
+    timeout: int,
 ) -> RegistryAccess:
-    return RegistryAccess(await _credentials(image, username, token), await _endpoint(image, service))
+    return RegistryAccess(await _credentials(image, username, token), await _endpoint(image, service), timeout)
 
 
 async def _credentials(image: ImageName, username: str | None, token: dagger.Secret | None) -> Credentials | None:

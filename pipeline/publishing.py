@@ -15,7 +15,6 @@ from pipeline.concurrency import each
 from pipeline.progress import Progress, Steps
 from pipeline.registry.client import Registry
 from pipeline.registry.manifests import ImageProperties, Manifest
-from pipeline.registry.retry import with_retries
 from pipeline.rules.build_inputs import recorded_inputs
 from pipeline.rules.errors import BuildError, CollisionError, PipelineError, RegistryError, WriteOnceError
 from pipeline.rules.labels import REVISION
@@ -178,7 +177,8 @@ class Publication:
     async def uploaded(self, builder: ImageBuilder) -> Manifest:
         """Upload the image under the commit's tag and read its manifest back."""
         primary = self.plan.tags.primary
-        digest = await with_retries(lambda: builder.upload(self.plan, self.registry.image.tagged(primary.name)))
+        reference = self.registry.image.tagged(primary.name)
+        digest = await self.registry.retries.transfer(reference, lambda: builder.upload(self.plan, reference))
         self.reports[primary.name] = self._reported(primary, TagOutcome.WRITTEN)
         with self._with_progress():
             manifest = await self.registry.manifest(digest)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from pipeline.preview import preview
 from pipeline.progress import Progress, Steps
 from pipeline.publishing import ImageBuilder, publish
 from pipeline.registry.authentication import Access
-from pipeline.registry.client import open_registry
+from pipeline.registry.client import Registry, open_registry
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.manifests import ImageProperties
+from pipeline.registry.retry import RetryPolicy
 from pipeline.rules.errors import NotPublishedError
-from pipeline.rules.image_name import parse_digest
+from pipeline.rules.image_name import ImageName, parse_digest
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.report import BuildReport, PlanReport
+from pipeline.rules.shared_options import AccessOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,19 @@ class RegistryAccess:
     Attributes:
         credentials: User and password or token, or None for anonymous access.
         service_url: The API's address, if the registry is a Dagger service.
+        timeout: Seconds that one operation may take with its retries.
     """
 
     credentials: Credentials | None = None
     service_url: str | None = None
+    timeout: float = AccessOptions.timeout
+
+    def open(
+        self, image: ImageName, progress: Progress, access: Access = Access.PUSH
+    ) -> AbstractAsyncContextManager[Registry]:
+        """Open the API of an image's repository; see `open_registry`."""
+        retries = RetryPolicy(self.timeout, progress.notice)
+        return open_registry(image, self.credentials, access=access, service_url=self.service_url, retries=retries)
 
 
 async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAccess, progress: Progress) -> BuildReport:
@@ -48,7 +60,7 @@ async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAcce
     if plan.dirty:
         plan = plan.for_dirty_tree(await builder.content())
     steps = Steps(progress)
-    async with open_registry(plan.image, access.credentials, service_url=access.service_url) as registry:
+    async with access.open(plan.image, progress) as registry:
         published = await publish(plan, registry, builder, steps)
     return BuildReport(
         image=str(plan.image),
@@ -75,9 +87,7 @@ async def plan_online(plan: RunPlan, access: RegistryAccess, progress: Progress)
     """
     if plan.unnamed is not None:
         raise plan.unnamed
-    async with open_registry(
-        plan.image, access.credentials, access=Access.PULL, service_url=access.service_url
-    ) as registry:
+    async with access.open(plan.image, progress, Access.PULL) as registry:
         tags = await preview(plan, registry, progress)
     report = plan.report()
     refused = dict.fromkeys(tag.reason for tag in tags if tag.outcome == "refused" and tag.reason is not None)
@@ -99,13 +109,16 @@ class PublishedImage:
     images: tuple[ImageProperties, ...] = ()
 
 
-async def published_image(plan: RunPlan, digest: str | None, access: RegistryAccess) -> PublishedImage:
+async def published_image(
+    plan: RunPlan, digest: str | None, access: RegistryAccess, progress: Progress
+) -> PublishedImage:
     """Return a published image.
 
     Args:
         plan: The run that published it.
         digest: The digest if the caller knows it; None to read it from the commit's tag.
         access: How to reach the registry.
+        progress: Shows what happens.
 
     Raises:
         ImageNameError: The image's name or owner is not known.
@@ -118,7 +131,7 @@ async def published_image(plan: RunPlan, digest: str | None, access: RegistryAcc
         raise plan.unnamed
     image, tag = plan.image, plan.tags.primary.name
     given = None if digest is None else parse_digest(digest)
-    async with open_registry(image, access.credentials, access=Access.PULL, service_url=access.service_url) as registry:
+    async with access.open(image, progress, Access.PULL) as registry:
         manifest = await registry.manifest(given or tag)
         if manifest is not None:
             return PublishedImage(manifest.digest, await registry.images(manifest))

@@ -28,7 +28,7 @@ from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport, PlanReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
-from pipeline.rules.shared_options import DEFAULT_REGISTRY, RunRequest
+from pipeline.rules.shared_options import DEFAULT_REGISTRY, AccessOptions, RunRequest
 from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, plan_online, publish_run, published_image
 
@@ -55,6 +55,7 @@ class RunSettings:
         folder: Where the command was started.
         username: The user at the registry; the image's owner if None.
         token: Where the token is; if None, `GITHUB_TOKEN` for GHCR if that is set, then Docker's configuration.
+        timeout: Seconds that one operation at the registry may take with its retries.
         build_secrets: Where the build secrets are, by their ids.
         engine: Which engine to use.
     """
@@ -63,6 +64,7 @@ class RunSettings:
     folder: Path = field(default_factory=current_directory)
     username: str | None = None
     token: SecretSource | None = None
+    timeout: float = AccessOptions.timeout
     build_secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     engine: EngineChoice = EngineChoice.AUTO
 
@@ -87,7 +89,7 @@ class RunSettings:
     async def plan_online(self, plan: RunPlan, progress: RunProgress) -> PlanReport:
         """Return what publishing would do with each tag; see `pipeline.run.plan_online`."""
         credentials = await self._credentials(plan.image) or await docker_credentials(plan.image, progress.notice)
-        return await plan_online(plan, RegistryAccess(credentials), progress)
+        return await plan_online(plan, RegistryAccess(credentials, timeout=self.timeout), progress)
 
     async def prepare(self, *, builds: bool = True) -> Run:
         """Prepare all that a run needs before the engine.
@@ -165,7 +167,8 @@ class Run:
         """
         credentials = await self._signed_in(progress)
         engine = self._in_session(session, credentials)
-        return await publish_run(self.plan, engine, RegistryAccess(credentials), progress)
+        access = RegistryAccess(credentials, timeout=self.settings.timeout)
+        return await publish_run(self.plan, engine, access, progress)
 
     async def build(self, progress: RunProgress, output: Path | None) -> None:
         """Build without publishing, and write the image to a file if one is given, as an OCI archive.
@@ -210,7 +213,8 @@ class Run:
             VerificationError: The image failed a check.
         """
         credentials = await self._signed_in(progress)
-        found = await published_image(self.plan, digest, RegistryAccess(credentials))
+        access = RegistryAccess(credentials, timeout=self.settings.timeout)
+        found = await published_image(self.plan, digest, access, progress)
         async with self._engine(progress, credentials) as engine:
             return await (await engine.open()).verify(self.plan.image, found, checks)
 

@@ -25,7 +25,7 @@ from pipeline.registry.manifests import (
     image_properties,
     json_object,
 )
-from pipeline.registry.retry import with_retries
+from pipeline.registry.retry import RetryPolicy, time_left
 from pipeline.rules.errors import RegistryError
 from pipeline.rules.image_name import DIGEST, HUB, HUB_API, ImageName, digest_of
 from pipeline.rules.media_types import MANIFEST, MANIFEST_TYPES
@@ -47,11 +47,16 @@ class Registry:
     Args:
         image: The image.
         http: Sends the requests.
+        retries: How long each request is tried. An operation of several requests that must be repeated as a whole is
+            `await registry.retries.run(operation)`: every method called in it sends its requests once.
         is_service: Whether the registry is a Dagger service, which accepts connections even if nothing is behind it.
     """
 
-    def __init__(self, image: ImageName, http: httpx.AsyncClient, *, is_service: bool = False) -> None:
+    def __init__(
+        self, image: ImageName, http: httpx.AsyncClient, retries: RetryPolicy, *, is_service: bool = False
+    ) -> None:
         self.image = image
+        self.retries = retries
         self._http = http
         self._unproven_service = is_service
         self._path = f"/v2/{image.repository}"
@@ -209,7 +214,7 @@ class Registry:
 
         async def attempt() -> httpx.Response:
             try:
-                with anyio.fail_after(_REQUEST_SECONDS):
+                with anyio.fail_after(min(_REQUEST_SECONDS, time_left())):
                     response = await self._http.request(method, url, content=content, headers=all_headers)
             except (TimeoutError, httpx.HTTPError) as error:
                 if self._unproven_service:
@@ -219,7 +224,7 @@ class Registry:
             raise_for(response, self.image, what)
             return response
 
-        return await with_retries(attempt)
+        return await self.retries.run(attempt)
 
 
 def _invalid_manifest(what: str) -> RegistryError:
@@ -234,6 +239,7 @@ async def open_registry(
     *,
     access: Access = Access.PUSH,
     service_url: str | None = None,
+    retries: RetryPolicy = RetryPolicy(),  # noqa: B008 # frozen
 ) -> AsyncIterator[Registry]:
     """Open the HTTP API of an image's repository.
 
@@ -242,6 +248,7 @@ async def open_registry(
         credentials: The user's, or None for anonymous access.
         access: What the requests do.
         service_url: The API's address, if the registry is a Dagger service.
+        retries: How long each request is tried.
     """
     scheme = "http" if image.is_loopback else "https"
     host = _API_HOSTS.get(image.registry, image.registry)
@@ -254,7 +261,7 @@ async def open_registry(
         headers={"User-Agent": "backend-pipeline"},
         trust_env=not image.is_loopback,
     ) as http:
-        yield Registry(image, http, is_service=service_url is not None)
+        yield Registry(image, http, retries, is_service=service_url is not None)
 
 
 def _path_of(base: httpx.URL, link: str) -> str:

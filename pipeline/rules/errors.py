@@ -5,6 +5,7 @@ A message states what happened and to which reference; `hint` states what to do 
 
 from __future__ import annotations
 
+import math
 from copy import copy
 from typing import ClassVar, Self
 
@@ -88,11 +89,13 @@ class TransientError(RegistryError):
         message: What happened; one line.
         hint: What to do if it fails again.
         after: Seconds that the registry requests to wait.
+        within: Seconds in which it should pass, if it is likely to be no passing failure.
     """
 
-    def __init__(self, message: str, *, hint: str = "", after: float = 0.0) -> None:
+    def __init__(self, message: str, *, hint: str = "", after: float = 0.0, within: float = math.inf) -> None:
         super().__init__(message, hint=hint)
         self.after = after
+        self.within = within
 
 
 class EngineError(PipelineError):

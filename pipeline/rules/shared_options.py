@@ -169,6 +169,10 @@ class AccessOptions:
             metavar="PLACE",
         ),
     ] = None
+    timeout: Annotated[
+        int,
+        Option("Limit of one operation at the registry with its retries, in seconds", metavar="SECONDS"),
+    ] = 120
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from pipeline.registry import retry
@@ -14,7 +16,28 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+class Clock:
+    """A clock on which a wait between attempts takes its time, although nobody waits.
+
+    Attributes:
+        slept: The waits, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return anyio.current_time() + sum(self.slept)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await anyio.lowlevel.checkpoint()
+
+
 @pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Try again as often as ever, but at once."""
-    monkeypatch.setattr(retry, "_WAITS", tuple(0.0 for _ in retry._WAITS))
+    clock = Clock()
+    monkeypatch.setattr(retry, "_now", clock.now)
+    monkeypatch.setattr(retry, "_sleep", clock.sleep)
+    return clock
