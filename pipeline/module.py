@@ -16,7 +16,7 @@ from dagger.mod._exceptions import FunctionError
 from pydantic import SecretStr
 
 from pipeline.engine.builder import NOT_SOURCE, DaggerBuilder, EngineAccess, Source, check_build, find_dockerfile
-from pipeline.engine.repository import read_checkout
+from pipeline.engine.repository import WorkspaceHistory, read_checkout
 from pipeline.engine.verification import verify_image
 from pipeline.progress import PlainProgress
 from pipeline.registry.credentials import Credentials
@@ -50,6 +50,7 @@ Username = Annotated[str | None, _described("username")]
 Token = Annotated[dagger.Secret | None, _described("token")]
 Timeout = Annotated[int, _described("timeout")]
 Latest = Annotated[LatestPolicy, _described("latest")]
+ForceMove = Annotated[bool, _described("force_move")]
 AllowDirty = Annotated[bool, _described("allow_dirty")]
 RegistryService = Annotated[
     dagger.Service | None,
@@ -124,6 +125,7 @@ class BackendPipeline:
         ref: Ref = None,
         sha: Sha = None,
         latest: Latest = RunRequest.latest,
+        force_move: ForceMove = RunRequest.force_move,
         online: Annotated[bool, _described("online")] = PlanOptions.online,
         username: Username = None,
         token: Token = None,
@@ -131,11 +133,11 @@ class BackendPipeline:
         registry_service: RegistryService = None,
     ) -> str:
         """Print as JSON what would be built and how it would be tagged; needs no credentials and writes nothing."""
-        plan = await self._plan(ref, sha, latest)
+        plan = await self._plan(ref, sha, latest, force_move=force_move)
         report = plan.report()
         if online:
             access = await _access(plan.image, username, token, registry_service, timeout)
-            report = await plan_online(plan, access, PlainProgress())
+            report = await plan_online(plan, access, WorkspaceHistory(self.ws), PlainProgress())
         return report.model_dump_json(indent=2)
 
     @_module_function(cache="session")
@@ -164,11 +166,12 @@ class BackendPipeline:
         token: Token = None,
         timeout: Timeout = AccessOptions.timeout,
         latest: Latest = RunRequest.latest,
+        force_move: ForceMove = RunRequest.force_move,
         allow_dirty: AllowDirty = RunRequest.allow_dirty,
         registry_service: RegistryService = None,
     ) -> str:
         """Build the image, publish it under all its tags, and print its digest and nothing else."""
-        plan = await self._plan(ref, sha, latest, allow_dirty=allow_dirty)
+        plan = await self._plan(ref, sha, latest, force_move=force_move, allow_dirty=allow_dirty)
         return (await self._publish(plan, username, token, registry_service, timeout)).digest
 
     @_module_function(cache="never")
@@ -181,11 +184,12 @@ class BackendPipeline:
         token: Token = None,
         timeout: Timeout = AccessOptions.timeout,
         latest: Latest = RunRequest.latest,
+        force_move: ForceMove = RunRequest.force_move,
         allow_dirty: AllowDirty = RunRequest.allow_dirty,
         registry_service: RegistryService = None,
     ) -> Publication:
         """Do what build-and-push does, and return all of its results: chain digest, tags, report or summary."""
-        plan = await self._plan(ref, sha, latest, allow_dirty=allow_dirty)
+        plan = await self._plan(ref, sha, latest, force_move=force_move, allow_dirty=allow_dirty)
         report = await self._publish(plan, username, token, registry_service, timeout)
         return Publication(  # type: ignore[call-arg] # mypy does not know that object_type makes it a dataclass
             digest=report.digest,
@@ -229,12 +233,20 @@ class BackendPipeline:
     ) -> BuildReport:
         access = await _access(plan.image, username, token, service, timeout)
         builder = DaggerBuilder(await self._source(plan.recipe), EngineAccess(access.credentials, service))
-        return await publish_run(plan, builder, access, PlainProgress())
+        return await publish_run(plan, builder, access, WorkspaceHistory(self.ws), PlainProgress())
 
     async def _plan(
-        self, ref: str | None, sha: str | None, latest: LatestPolicy = RunRequest.latest, *, allow_dirty: bool = False
+        self,
+        ref: str | None,
+        sha: str | None,
+        latest: LatestPolicy = RunRequest.latest,
+        *,
+        force_move: bool = False,
+        allow_dirty: bool = False,
     ) -> RunPlan:
-        request = replace(self._request(), ref=ref, sha=sha, latest=latest, allow_dirty=allow_dirty)
+        request = replace(
+            self._request(), ref=ref, sha=sha, latest=latest, force_move=force_move, allow_dirty=allow_dirty
+        )
         return plan_run(request, await read_checkout(self.ws, request.source, ref, request.dockerfile))
 
     def _request(self) -> RunRequest:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from pipeline.concurrency import each
+from typing import Literal, assert_never
+
 from pipeline.progress import Progress
-from pipeline.publishing import Publication
+from pipeline.promotion import History, Promotion
 from pipeline.registry.client import Registry
-from pipeline.rules.errors import GuardError, RegistryError
-from pipeline.rules.labels import REVISION
+from pipeline.registry.manifests import Manifest
+from pipeline.rules.errors import GuardError
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.report import TagForecast, TagOutcome
+from pipeline.rules.tag_state import Adopt, Keep, Present, Put
 from pipeline.rules.tagging import PlannedTag
 
 
-async def preview(plan: RunPlan, registry: Registry, progress: Progress) -> tuple[TagForecast, ...]:
+async def preview(plan: RunPlan, registry: Registry, history: History, progress: Progress) -> tuple[TagForecast, ...]:
     """Return what publishing would do with each tag of a plan, in the order of writing.
 
     Args:
         plan: What would be published, and where.
         registry: The HTTP API of the image's repository.
+        history: Says which of two commits is later.
         progress: Shows what the registry has.
 
     Raises:
@@ -26,46 +29,35 @@ async def preview(plan: RunPlan, registry: Registry, progress: Progress) -> tupl
         RegistryError: The registry failed.
     """
     await registry.check_access()
-    run = Publication(plan, registry, progress)
+    run = Promotion(plan, registry, history, progress)
     try:
         image = await run.existing_image()
     except GuardError as error:
-        return tuple(_forecast(plan, tag, None, error.message) for tag in plan.tags.tags)
-    digest = None if image is None else image.digest
-    found: dict[str, TagForecast] = {}
-
-    async def preview_tag(tag: PlannedTag) -> None:
-        previous = await registry.digest_of(tag.name)
-        outcome: TagOutcome | None = None
-        try:
-            outcome, reason = await run.outcome_of(tag, previous, digest)
-        except GuardError as error:
-            reason = error.message
-        other = None if outcome is TagOutcome.PRESENT else previous
-        commit = None if other is None else await _commit_of(registry, other)
-        found[tag.name] = _forecast(plan, tag, outcome, reason).model_copy(
-            update={"previous_digest": other, "previous_commit": commit}
-        )
-
-    await each(plan.tags.tags, preview_tag)
-    return tuple(found[tag.name] for tag in plan.tags.tags)
+        return tuple(_forecast(plan, tag, "refused", error.message) for tag in plan.tags.tags)
+    return tuple([await _forecast_of(plan, run, tag, image) for tag in plan.tags.tags])
 
 
-async def _commit_of(registry: Registry, digest: str) -> str | None:
-    """Return the commit of an image, by its label; of an index, that of its first image. None if it is not known."""
+async def _forecast_of(plan: RunPlan, run: Promotion, tag: PlannedTag, image: Manifest | None) -> TagForecast:
     try:
-        manifest = await registry.manifest(digest)
-        images = () if manifest is None else await registry.images(manifest)
-    except RegistryError:  # publishing moves the tag away from an image that is not valid
-        return None
-    return next((each.labels.get(REVISION) for each in images), None)
+        state, decision = await run.decide(tag, image)
+    except GuardError as error:  # another run has written it since
+        return _forecast(plan, tag, "refused", error.message)
+    match decision:
+        case Present() | Adopt():
+            return _forecast(plan, tag, TagOutcome.PRESENT)
+        case Put():
+            forecast = _forecast(plan, tag, TagOutcome.WRITTEN if state.digest is None else TagOutcome.MOVED)
+        case Keep(reason=reason):
+            forecast = _forecast(plan, tag, TagOutcome.KEPT, reason)
+        case _:
+            assert_never(decision)
+    previous = {"previous_digest": state.digest, "previous_commit": await run.commit_of(state)}
+    return forecast.model_copy(update=previous)
 
 
-def _forecast(plan: RunPlan, tag: PlannedTag, outcome: TagOutcome | None, reason: str | None) -> TagForecast:
+def _forecast(
+    plan: RunPlan, tag: PlannedTag, outcome: TagOutcome | Literal["refused"], reason: str | None = None
+) -> TagForecast:
     return TagForecast(
-        name=tag.name,
-        kind=tag.kind,
-        reference=plan.image.tagged(tag.name),
-        outcome="refused" if outcome is None else outcome,
-        reason=reason,
+        name=tag.name, kind=tag.kind, reference=plan.image.tagged(tag.name), outcome=outcome, reason=reason
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.preview import preview
 from pipeline.progress import Progress, Steps
+from pipeline.promotion import History
 from pipeline.publishing import ImageBuilder, publish
 from pipeline.registry.authentication import Access
 from pipeline.registry.client import Registry, open_registry
@@ -42,13 +43,16 @@ class RegistryAccess:
         return open_registry(image, self.credentials, access=access, service_url=self.service_url, retries=retries)
 
 
-async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAccess, progress: Progress) -> BuildReport:
+async def publish_run(
+    plan: RunPlan, builder: ImageBuilder, access: RegistryAccess, history: History, progress: Progress
+) -> BuildReport:
     """Do a whole run: check the plan, build, publish and report.
 
     Args:
         plan: What to publish, and where.
         builder: Builds and uploads; not used if the image is already in the registry.
         access: How to reach the registry.
+        history: Says which of two commits is later.
         progress: Shows what happens.
 
     Raises:
@@ -61,7 +65,7 @@ async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAcce
         plan = plan.for_dirty_tree(await builder.content())
     steps = Steps(progress)
     async with access.open(plan.image, progress) as registry:
-        published = await publish(plan, registry, builder, steps)
+        published = await publish(plan, registry, builder, history, steps)
     return BuildReport(
         image=str(plan.image),
         digest=published.digest,
@@ -77,7 +81,7 @@ async def publish_run(plan: RunPlan, builder: ImageBuilder, access: RegistryAcce
     )
 
 
-async def plan_online(plan: RunPlan, access: RegistryAccess, progress: Progress) -> PlanReport:
+async def plan_online(plan: RunPlan, access: RegistryAccess, history: History, progress: Progress) -> PlanReport:
     """Return what would be built, and what publishing would do with each tag by what the registry has.
 
     Raises:
@@ -88,7 +92,7 @@ async def plan_online(plan: RunPlan, access: RegistryAccess, progress: Progress)
     if plan.unnamed is not None:
         raise plan.unnamed
     async with access.open(plan.image, progress, Access.PULL) as registry:
-        tags = await preview(plan, registry, progress)
+        tags = await preview(plan, registry, history, progress)
     report = plan.report()
     refused = dict.fromkeys(tag.reason for tag in tags if tag.outcome == "refused" and tag.reason is not None)
     return report.model_copy(

@@ -93,6 +93,29 @@ async def read_host_checkout(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class HostHistory:
+    """The order of commits, as a local repository holds them.
+
+    Attributes:
+        folder: Any directory of the checkout.
+    """
+
+    folder: Path
+
+    async def descends(self, commit: CommitSha, ancestor: CommitSha) -> bool | None:
+        """Return whether a commit is a descendant of another one; None if the repository does not hold enough to tell.
+
+        Raises:
+            CheckoutError: Git is not installed, or took too long.
+        """
+        answer = await _git(self.folder, "merge-base", "--is-ancestor", ancestor, commit)
+        if answer.exit_code != 1:
+            return True if answer.exit_code == 0 else None
+        shallow = await _git(self.folder, "rev-parse", "--is-shallow-repository")
+        return False if shallow.stdout.strip() == "false" else None
+
+
 async def _dirty_paths(top: Path, source: str) -> tuple[str, ...]:
     """Return the paths in the source that differ from HEAD, even where git was told to overlook that."""
     within = () if source == TOP else ("--", f":(top,literal){source}")

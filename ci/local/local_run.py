@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from ci.local.engine_choice import EngineChoice
 from ci.local.engine_session import Dockerfile, EngineSession, RunProgress, engine_session
-from ci.local.git_checkout import HostCheckout, read_host_checkout
+from ci.local.git_checkout import HostCheckout, HostHistory, read_host_checkout
 from ci.local.host_engine import HostEngine
 from ci.local.registry_login import GITHUB_TOKEN, docker_credentials
 from ci.system.secret_source import SecretSource, SecretSourceError
@@ -89,7 +89,8 @@ class RunSettings:
     async def plan_online(self, plan: RunPlan, progress: RunProgress) -> PlanReport:
         """Return what publishing would do with each tag; see `pipeline.run.plan_online`."""
         credentials = await self._credentials(plan.image) or await docker_credentials(plan.image, progress.notice)
-        return await plan_online(plan, RegistryAccess(credentials, timeout=self.timeout), progress)
+        access = RegistryAccess(credentials, timeout=self.timeout)
+        return await plan_online(plan, access, HostHistory(self.folder), progress)
 
     async def prepare(self, *, builds: bool = True) -> Run:
         """Prepare all that a run needs before the engine.
@@ -168,7 +169,7 @@ class Run:
         credentials = await self._signed_in(progress)
         engine = self._in_session(session, credentials)
         access = RegistryAccess(credentials, timeout=self.settings.timeout)
-        return await publish_run(self.plan, engine, access, progress)
+        return await publish_run(self.plan, engine, access, HostHistory(self.settings.folder), progress)
 
     async def build(self, progress: RunProgress, output: Path | None) -> None:
         """Build without publishing, and write the image to a file if one is given, as an OCI archive.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,9 @@ _DETACHED = "HEAD"
 _GIT = ".git"
 _CONFIG_PATH = ".git/config"
 _INDEX = ".git/index"
+_SHALLOW = ".git/shallow"
+_NO_COMMON_ANCESTOR = "git merge-base failed"
+"""An engine's message if the repository does not hold a commit, or two commits have no ancestor in common."""
 _RULES = (".gitignore", ".gitattributes")
 _GLOB = re.compile(r"[*?\[\]\\]")
 
@@ -85,6 +89,35 @@ async def read_checkout(
         has_source=has_source,
         dockerfiles=dockerfiles,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceHistory:
+    """The order of commits, as the caller's repository holds them.
+
+    Attributes:
+        files: The files of the repository.
+    """
+
+    files: RepositoryFiles
+
+    async def descends(self, commit: CommitSha, ancestor: CommitSha) -> bool | None:
+        """Return whether a commit is a descendant of another one; None if the repository does not hold enough to tell.
+
+        Raises:
+            CheckoutError: The engine failed otherwise.
+        """
+        top = self.files.directory("/", include=[_GIT])
+        repository = top.as_git()
+        try:
+            common = await repository.commit(ancestor).common_ancestor(repository.commit(commit)).commit()
+            is_descendant = common == ancestor
+            return None if not is_descendant and await top.glob(_SHALLOW) else is_descendant
+        except dagger.QueryError as error:
+            if _NO_COMMON_ANCESTOR in str(error):
+                return None
+            msg = f"Git could not compare commit {commit} with {ancestor}: {cause(error)}."
+            raise CheckoutError(msg) from error
 
 
 async def _dirty_paths(top: dagger.Directory, source: str, committed: CommittedSource) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from pipeline.registry.manifests import (
     json_object,
 )
 from pipeline.registry.retry import RetryPolicy, time_left
-from pipeline.rules.errors import RegistryError
+from pipeline.rules.errors import InvalidImageError, RegistryError
 from pipeline.rules.image_name import DIGEST, HUB, HUB_API, ImageName, digest_of
 from pipeline.rules.media_types import MANIFEST, MANIFEST_TYPES
 from pipeline.rules.text import quoted
@@ -107,7 +107,7 @@ class Registry:
         """Read the labels and the platform of an image, or of each image of an index, from the configurations.
 
         Raises:
-            RegistryError: A manifest or a configuration is missing or not valid.
+            InvalidImageError: A manifest or a configuration is missing or not valid.
         """
         what = self.image.at(manifest.digest)
         try:
@@ -122,7 +122,7 @@ class Registry:
             inner = await self.manifest(digest)
             if inner is None:
                 msg = f"The image for {variants[digest]} of the index {what} is missing in the registry."
-                raise RegistryError(msg, hint="Delete the index there and run this again.")
+                raise InvalidImageError(msg, hint="Delete the index there and run this again.")
             properties = await self._properties(inner)
             found[digest] = replace(properties, platform=properties.platform or variants[digest])
 
@@ -141,7 +141,7 @@ class Registry:
         response = await self._send("GET", f"{self._path}/blobs/{digest}", what=what)
         if response.status_code == httpx.codes.NOT_FOUND:
             msg = f"The configuration of {what} is missing in the registry."
-            raise RegistryError(msg, hint="Delete the image there and run this again.")
+            raise InvalidImageError(msg, hint="Delete the image there and run this again.")
         if digest_of(response.content) != digest:
             msg = f"The configuration of {what} has digest {digest_of(response.content)}, but should have {digest}."
             raise RegistryError(msg, hint=_CHANGED_ON_THE_WAY)
@@ -149,7 +149,7 @@ class Registry:
             return image_properties(response.content)
         except ValueError as error:
             msg = f"The configuration of {what} is not valid."
-            raise RegistryError(msg) from error
+            raise InvalidImageError(msg) from error
 
     async def put_tag(self, tag: str, manifest: Manifest) -> str:
         """Write a manifest that the registry holds under a further tag: one PUT, and no request for a blob.
@@ -227,9 +227,9 @@ class Registry:
         return await self.retries.run(attempt)
 
 
-def _invalid_manifest(what: str) -> RegistryError:
+def _invalid_manifest(what: str) -> InvalidImageError:
     msg = f"The manifest {what} is not valid."
-    return RegistryError(msg, hint="Check --registry: what answers there may not be a registry.")
+    return InvalidImageError(msg, hint="Check --registry: what answers there may not be a registry.")
 
 
 @asynccontextmanager

@@ -98,6 +98,10 @@ class TransientError(RegistryError):
         self.within = within
 
 
+class InvalidImageError(RegistryError):
+    """An image in the registry is not valid, or a part of it is missing."""
+
+
 class EngineError(PipelineError):
     """The engine is not available, or cannot do what the run needs."""
 

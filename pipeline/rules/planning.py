@@ -41,6 +41,7 @@ class RunPlan:
         dirty: The paths that differ from the commit.
         problem: Why there is nothing to build, if that is known.
         allow_dirty: Whether a dirty tree may be published.
+        force_move: Whether the branch's tag moves even to an older commit.
         unnamed: Why the image may not be published under its name, if that is not known.
         notices: What the user should know before the run starts.
     """
@@ -56,6 +57,7 @@ class RunPlan:
     dirty: tuple[str, ...] = ()
     problem: UsageError | None = None
     allow_dirty: bool = False
+    force_move: bool = False
     unnamed: ImageNameError | None = None
     notices: tuple[str, ...] = ()
 
@@ -169,6 +171,7 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
         dirty=() if checkout is None else checkout.dirty,
         problem=None if checkout is None else _problem(request, checkout),
         allow_dirty=request.allow_dirty,
+        force_move=request.force_move,
         unnamed=unnamed,
         notices=tuple(notices),
     )

@@ -39,7 +39,7 @@ class TagReport(BaseModel):
     previous_digest: str | None = Field(
         default=None, description="The image that it pointed to before, if that was another."
     )
-    reason: str | None = Field(default=None, description="Why it was kept.")
+    reason: str | None = Field(default=None, description="Why it was kept, or moved although it is written once.")
 
 
 class CommitReport(BaseModel):
@@ -77,7 +77,7 @@ class BuildReport(BaseModel):
     commit: CommitReport
     ref: str = Field(description="The full git ref, such as refs/heads/master.")
     version: str | None = Field(description="The version, if the ref is a version tag.")
-    built: bool = Field(description="False if the image of this commit was already in the registry.")
+    built: bool = Field(description="False if the image is another run's: it was in the registry already.")
     platform: str = Field(description="Such as linux/amd64; several are separated by commas.")
     steps: tuple[StepReport, ...] = Field(description="How long each step took, in the order in which they ended.")
 
@@ -103,7 +103,7 @@ class PlanReport(BaseModel):
 
     schema_version: Literal[1] = 1
     image: str = Field(description="The image without tag or digest.")
-    primary: str = Field(description="The tag that the image is uploaded under, without the image's name.")
+    primary: str = Field(description="The tag of the commit, without the image's name.")
     tags: tuple[str, ...] = Field(description="All tags, in the order of writing.")
     references: tuple[str, ...] = Field(description="The tags as full references.")
     commit: CommitReport

@@ -130,6 +130,9 @@ class TagOptions:
         LatestPolicy,
         Option("When a release also becomes latest: auto (if no higher release is published), always or never"),
     ] = LatestPolicy.AUTO
+    force_move: Annotated[
+        bool, Option("Move the branch's tag even if it names the image of a later commit, as for a rollback")
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,11 +28,14 @@ from pipeline.rules.refs import (
 from pipeline.rules.text import quoted
 
 LATEST = "latest"
+INCOMING = "incoming"
+"""The tag that every upload goes to: it names the last upload, moves with each, and promises nothing."""
+
 _LONGEST_TAG = 128
 _OUTSIDE_GRAMMAR = re.compile(r"[^a-zA-Z0-9._-]+")
 _HASH_LENGTH = 8
 _ANOTHER_KIND = re.compile(
-    rf"latest|sha-.*|v[0-9].*|branch-.*-[0-9a-f]{{{_HASH_LENGTH}}}",
+    rf"{LATEST}|{INCOMING}|sha-.*|v[0-9].*|branch-.*-[0-9a-f]{{{_HASH_LENGTH}}}",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -78,7 +81,7 @@ class PlannedTag:
 
 @dataclass(frozen=True, slots=True)
 class TagPlan:
-    """The tags of one run, in the order of writing; the image is uploaded under the first."""
+    """The tags of one run, in the order of writing."""
 
     ref: str
     commit: CommitSha
@@ -97,11 +100,6 @@ class TagPlan:
         if self.latest is not LatestPolicy.AUTO or all(tag.kind is not TagKind.LATEST for tag in self.tags):
             return None
         return f"{LATEST} moves only if no release higher than {self.version} is published"
-
-    @property
-    def further(self) -> tuple[PlannedTag, ...]:
-        """Every tag but the primary one."""
-        return self.tags[1:]
 
 
 def plan_tags(ref: str, commit: str, latest: LatestPolicy = LatestPolicy.AUTO) -> TagPlan:

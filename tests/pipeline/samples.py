@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pipeline.rules.checkout import Checkout, Commit
@@ -23,6 +24,18 @@ BRANCH = "refs/heads/master"
 IMAGE = ImageName(registry="ghcr.io", repository="linkradar/lr-backend")
 DIGEST = "sha256:" + "ab" * 32
 OTHER_DIGEST = "sha256:" + "cd" * 32
+
+
+@dataclass(frozen=True)
+class Order:
+    """Commits one after the other, the oldest first; git does not hold any other."""
+
+    commits: tuple[str, ...] = ()
+
+    async def descends(self, commit: CommitSha, ancestor: CommitSha) -> bool | None:
+        if commit not in self.commits or ancestor not in self.commits:
+            return None
+        return self.commits.index(commit) > self.commits.index(ancestor)
 
 
 def commit(sha: str = SHA) -> Commit:
@@ -50,9 +63,16 @@ def run_plan(
     platform: Platforms = DEFAULT_PLATFORMS,
     dirty: tuple[str, ...] = (),
     allow_dirty: bool = False,
+    force_move: bool = False,
 ) -> RunPlan:
     request = RunRequest(
-        registry=host, name=IMAGE.name, ref=ref, latest=latest, platform=platform, allow_dirty=allow_dirty
+        registry=host,
+        name=IMAGE.name,
+        ref=ref,
+        latest=latest,
+        platform=platform,
+        allow_dirty=allow_dirty,
+        force_move=force_move,
     )
     return plan_run(request, checkout(sha=sha, dirty=dirty))
 

@@ -17,7 +17,7 @@ from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.run import RegistryAccess, plan_online
 from tests.pipeline.images import Builder, Image
-from tests.pipeline.samples import OTHER_SHA, SHA, TWIN_SHA, checkout, run_plan
+from tests.pipeline.samples import OTHER_SHA, SHA, TWIN_SHA, Order, checkout, run_plan
 from tests.pipeline.test_publishing import REPOSITORY, Heard
 from tests.registry_fixtures import RunningRegistry
 
@@ -27,12 +27,12 @@ MASTER, RELEASE = "refs/heads/master", "refs/tags/v1.2.3"
 
 
 async def previewed(plan: RunPlan) -> PlanReport:
-    return await plan_online(plan, RegistryAccess(), Heard())
+    return await plan_online(plan, RegistryAccess(), Order(), Heard())
 
 
 async def published(plan: RunPlan, running: RunningRegistry) -> list[tuple[str, str]]:
     async with open_registry(plan.image, None) as registry:
-        done = await publish(plan, registry, Builder(plan, running.url, running.auth), Steps(Heard()))
+        done = await publish(plan, registry, Builder(plan, running.url, running.auth), Order(), Steps(Heard()))
     return [(tag.name, tag.outcome.value) for tag in done.tags]
 
 
@@ -74,7 +74,7 @@ async def test_a_moved_or_kept_tag_has_its_current_image(registry: RunningRegist
     plan = run_plan(registry.host, "refs/tags/v2.0.0")
     builder = Builder(plan, registry.url, registry.auth)
     async with open_registry(plan.image, None) as opened:
-        await publish(plan, opened, builder, Steps(Heard()))
+        await publish(plan, opened, builder, Order(), Steps(Heard()))
 
     report = await previewed(run_plan(registry.host, RELEASE, sha=OTHER_SHA))
 
@@ -123,7 +123,7 @@ async def test_refusals_that_need_no_registry_come_first(registry: RunningRegist
     dirty = replace(run_plan(registry.host), dirty=("backend/a.rb",))
     first, second = (await previewed(dirty)).refusals
     assert first.startswith("The working tree differs")
-    assert "is the image of commit" in second
+    assert "the image of commit" in second
 
 
 async def test_a_registry_that_denies_access_is_an_error(registry_with_auth: RunningRegistry) -> None:

@@ -29,6 +29,11 @@ async def head(_session: Session, repository: LocalRepository) -> GitRefState:
     return GitRefState(repository, await repository.head())
 
 
+@RESOLVERS.field("GitRepository.commit")
+async def commit(_session: Session, repository: LocalRepository, *, id: str) -> GitRefState:  # noqa: A002 # its name there
+    return GitRefState(repository, GitRefInfo(id, id))
+
+
 @RESOLVERS.field("GitRepository.tag")
 async def tag(_session: Session, repository: LocalRepository, *, name: str) -> GitRefState:
     return GitRefState(repository, await repository.tag(name))
@@ -72,6 +77,12 @@ async def ref_commit(_session: Session, state: GitRefState) -> str:
 @RESOLVERS.field("GitRef.ref")
 async def ref_name(_session: Session, state: GitRefState) -> str:
     return state.info.ref
+
+
+@RESOLVERS.field("GitRef.commonAncestor")
+async def common_ancestor(_session: Session, state: GitRefState, *, other: GitRefState) -> GitRefState:
+    found = await state.repository.common_ancestor(state.info.commit, other.info.commit)
+    return GitRefState(state.repository, GitRefInfo(found, found))
 
 
 @RESOLVERS.field("GitRef.tree")

@@ -105,6 +105,15 @@ class LocalRepository:
         """List the tags by their names."""
         return [name.removeprefix("refs/tags/") for name in await self._refs() if name.startswith("refs/tags/")]
 
+    async def common_ancestor(self, one: str, other: str) -> str:
+        """Return the best common ancestor of two commits."""
+        arguments = ("merge-base", "--end-of-options", one, other)
+        done = await self._run(arguments, None)
+        if done.exit_code:
+            msg = f"git merge-base failed: {complaint(done)}"
+            raise GitError(msg)
+        return done.stdout.strip()
+
     async def uncommitted(self) -> Uncommitted:
         """Compare the working tree with HEAD."""
         if self._bare:

@@ -17,6 +17,7 @@ EXIT_CODES = {
     errors.AuthError: 4,
     errors.RegistryError: 5,
     errors.TransientError: 5,
+    errors.InvalidImageError: 5,
     errors.EngineError: 5,
     errors.GuardError: 6,
     errors.CollisionError: 6,

@@ -99,7 +99,7 @@ def test_every_ref_gives_a_valid_plan_or_a_ref_error(ref: str, commit: str, poli
     assert len(set(names)) == len(names)
     assert names[0] == f"sha-{commit[:7].lower()}"
     assert plan.primary.kind is TagKind.SHA
-    assert [plan.primary, *plan.further] == list(plan.tags)
+    assert plan.primary == plan.tags[0]
     assert plan_tags(ref, commit, policy) == plan
     tag = ref.removeprefix("refs/tags/")
     stable = ref.startswith("refs/tags/") and "-" not in tag.partition("+")[0]
@@ -192,7 +192,7 @@ def test_a_dirty_tree_gets_one_tag_of_its_own(content: str, commit: str) -> None
     (tag,) = plan.tags
     assert re.fullmatch(rf"sha-{commit[:7].lower()}-dirty-[0-9a-f]{{8}}", tag.name)
     assert tag.kind is TagKind.DIRTY
-    assert plan.further == ()
+    assert plan.tags == (plan.primary,)
 
 
 def test_another_content_gets_another_dirty_tag() -> None:

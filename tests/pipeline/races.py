@@ -1,0 +1,102 @@
+"""Runs at once, in every order that their requests can have, and what becomes of the promises of their tags.
+
+`python -m tests.pipeline.races` prints a table; the smaller part of it is tested in `test_interleavings.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+from pipeline.rules.labels import REVISION
+from tests.pipeline.interleavings import End, Exploration, Run
+from tests.pipeline.samples import OTHER_SHA, SHA, Order, run_plan
+
+OLDER = "1" * 40
+MASTER, V1, V2 = "refs/heads/master", "refs/tags/v1.0.0", "refs/tags/v2.0.0"
+ORDER = Order((OLDER, SHA, OTHER_SHA))
+RUNS = {
+    "older": (MASTER, OLDER),
+    "branch": (MASTER, SHA),
+    "release": (V1, SHA),
+    "newer": (MASTER, OTHER_SHA),
+    "next release": (V2, OTHER_SHA),
+}
+PAIRS = tuple(combinations_with_replacement(RUNS, 2))
+QUICK_TRIPLES = (("older", "branch", "newer"), ("branch", "release", "newer"))
+TRIPLES = (
+    *QUICK_TRIPLES,
+    ("older", "release", "next release"),
+    ("branch", "release", "next release"),
+    ("release", "newer", "next release"),
+    ("branch", "branch", "release"),
+    ("branch", "release", "release"),
+)
+
+
+@dataclass(frozen=True)
+class Races:
+    """What the interleavings of some runs lead to.
+
+    Attributes:
+        states: How many states were visited.
+        ends: In how many of them all runs have ended.
+        broken: The promises that do not hold in the end, and in how many ends.
+        late: The same of the ends in which a run wrote a tag after another one had read it for the last time.
+    """
+
+    states: int
+    ends: int
+    broken: Counter[str]
+    late: Counter[str]
+
+
+def races(kinds: tuple[str, ...]) -> Races:
+    """Explore the interleavings of runs, given their kinds."""
+    runs = tuple(Run(run_plan(ref=RUNS[kind][0], sha=RUNS[kind][1]), f"run {n}") for n, kind in enumerate(kinds))
+    exploration = Exploration(runs, ORDER)
+    broken: Counter[str] = Counter()
+    late: Counter[str] = Counter()
+    ends = 0
+    for end in exploration.ends():
+        ends += 1
+        (late if end.late else broken).update(_broken(exploration, end))
+    return Races(exploration.states, ends, broken, late)
+
+
+def _broken(exploration: Exploration, end: End) -> list[str]:
+    """Return which promises do not hold in the end."""
+    commits = {run.manifest.digest: run.labels[REVISION] for run in exploration.runs}
+    broken = [
+        "two images for one commit"
+        for commit in set(commits.values())
+        if len({digest for digest in end.tags.values() if commits[digest] == commit}) > 1
+    ]
+    branches = [run.plan.commit.sha for run in exploration.runs if run.plan.tags.version is None]
+    releases = {run.plan.tags.ref: run.plan.commit.sha for run in exploration.runs if run.plan.tags.version is not None}
+    if branches and commits[end.tags["master"]] != max(branches, key=ORDER.commits.index):
+        broken.append("master went back")
+    if releases and commits[end.tags["latest"]] != releases[max(releases)]:
+        broken.append("latest went back")
+    broken += [f"failed: {outcome.error.message}" for outcome in end.outcomes if outcome.error is not None]
+    return broken
+
+
+def main() -> int:
+    """Print a table of all pairs and triples; return 1 if a promise does not hold where it must."""
+    sys.stdout.write("| runs at once | states | ends | broken | broken by a write after the last reading |\n")
+    sys.stdout.write("|---|---|---|---|---|\n")
+    failed = False
+    for kinds in (*PAIRS, *TRIPLES):
+        found = races(kinds)
+        failed = failed or bool(found.broken)
+        told = ["; ".join(f"{what}: {count}" for what, count in each.items()) for each in (found.broken, found.late)]
+        sys.stdout.write(f"| {', '.join(kinds)} | {found.states} | {found.ends} | {told[0] or 0} | {told[1] or 0} |\n")
+        sys.stdout.flush()
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
