@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_NAME = re.compile(r"lr-ci-[0-9]+-[a-z0-9_]{8}")
+OWNED_NAME = re.compile(r"lr-ci-[0-9]+-[a-z0-9_]{8}")
+"""The names of these folders."""
+
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -82,7 +84,7 @@ def remove_tree(path: Path) -> None:
 def _candidates(parent: Path) -> list[Path]:
     try:
         with os.scandir(parent) as entries:
-            return [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name)]
+            return [Path(entry.path) for entry in entries if OWNED_NAME.fullmatch(entry.name)]
     except OSError:
         return []
 

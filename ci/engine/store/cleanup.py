@@ -15,7 +15,7 @@ from ci.engine.store.overlay import container_layers, detach_strays, mounts_belo
 from ci.engine.store.session_folders import open_session_folders, runtime_root, secrets_folder, sessions_folder
 from ci.engine.store.storage import Storage
 from ci.system.locks import try_lock
-from ci.system.owned_folders import owned_folders, remove_abandoned
+from ci.system.owned_folders import OWNED_NAME, owned_folders, remove_abandoned
 
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _VANISHED = re.compile(r"container not known|no such file or directory")
@@ -43,10 +43,13 @@ async def sweep(buildah: Buildah, *, ending: bool = False) -> None:
     if ending:
         await stop_containers(folders.runtime_root)
     with try_lock(buildah.storage.builds_lock) as no_builds:
-        # Read first, so that what a new session mounts is not among them.
+        # Read before the sessions, so that what a new session makes and mounts is not among them.
         mounted = mounts_below(buildah.storage.graph)
+        containers = await _listed(buildah)
         running = _running(folders.shared) - ({folders.name} if ending else set())
-        await _remove_containers(buildah, running, no_builds=no_builds)
+        for container in containers:
+            if _is_unused(container["containername"], running, no_builds=no_builds):
+                await buildah.remove(container["id"])
         if no_builds and running <= {folders.name}:
             await detach_strays(buildah.storage, mounted)
     remove_abandoned(sessions_folder(folders.shared))
@@ -87,12 +90,9 @@ def _running(shared: Path) -> set[str]:
     return {own.name for own, alive in owned_folders(sessions_folder(shared)).items() if alive}
 
 
-async def _remove_containers(buildah: Buildah, running: set[str], *, no_builds: bool) -> None:
-    for container in await _listed(buildah):
-        owner = container["containername"].split("-c-")[0]
-        ours = container["containername"].startswith(f"{owner}-c-")
-        if (ours and owner not in running) or (not ours and no_builds):
-            await buildah.remove(container["id"])
+def _is_unused(container: str, running: set[str], *, no_builds: bool) -> bool:
+    owner = container.partition("-c-")[0]  # builds name theirs after the base image
+    return owner not in running if OWNED_NAME.fullmatch(owner) else no_builds
 
 
 async def _listed(buildah: Buildah) -> list[dict[str, str]]:

@@ -7,16 +7,18 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
+import dagger
 import pytest
 from dagger import dag
 from pydantic import SecretStr
 
+from pipeline.engine import builder as module
 from pipeline.engine.builder import DaggerBuilder, EngineAccess, Source, check_build, find_dockerfile
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.build_inputs import Recipe
 from pipeline.rules.errors import AuthError, BuildError, EngineError, RegistryError, UsageError
 from pipeline.rules.labels import REVISION, TITLE
-from pipeline.rules.platforms import host_platform, parse_platform, parse_platforms
+from pipeline.rules.platforms import Platform, host_platform, parse_platform, parse_platforms
 from tests.acceptance.published import Image
 from tests.pipeline.host_files import MakeDirectory
 from tests.pipeline.samples import SHA, run_plan
@@ -93,6 +95,32 @@ async def test_an_index_is_uploaded_at_once_and_run_as_the_engines_own_platform(
     assert [entry["platform"]["architecture"] for entry in index["manifests"]] == ["amd64", "arm64"]
     own = parse_platform(await (await builder.container(plan)).platform())
     assert own.matches(BOTH.preferred(host_platform()))
+
+
+async def test_an_engine_that_does_not_say_what_it_is_cannot_choose_an_image(
+    directory: MakeDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stand-in: an engine that answers everything but this question cannot be had.
+    async def lost() -> Platform:
+        msg = "connection refused"
+        raise dagger.ClientConnectionError(msg)
+
+    monkeypatch.setattr(module, "own_platform", lost)
+    with pytest.raises(EngineError, match="did not answer"):
+        await DaggerBuilder(source(directory, platforms=str(BOTH))).container(run_plan(platform=BOTH))
+
+
+async def test_an_address_without_a_digest_is_not_taken_for_a_success(
+    directory: MakeDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stand-in: no engine is known to answer so.
+    async def publish(_self: object, address: str, **_: object) -> str:
+        return address
+
+    monkeypatch.setattr(dagger.Container, "publish", publish)
+    plan = run_plan(platform=parse_platforms(str(host_platform())))
+    with pytest.raises(RegistryError, match="instead of a digest"):
+        await DaggerBuilder(source(directory)).upload(plan, plan.image.tagged("one"))
 
 
 async def test_an_image_is_exported_as_an_archive(directory: MakeDirectory, tmp_path: Path) -> None:

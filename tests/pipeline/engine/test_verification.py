@@ -10,10 +10,12 @@ import dagger
 import pytest
 from dagger import dag
 
+from ci.system.binfmt import runnable_platforms
+from pipeline.engine import verification
 from pipeline.engine.builder import EngineAccess
 from pipeline.engine.verification import verify_image
 from pipeline.registry.manifests import ImageProperties
-from pipeline.rules.errors import AuthError, RegistryError, VerificationError
+from pipeline.rules.errors import AuthError, EngineError, RegistryError, VerificationError
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.platforms import Platform, host_platform, parse_platform
 from pipeline.rules.runtime_checks import ImageRuntime, RuntimeChecks, VerifiedImage
@@ -129,6 +131,29 @@ class TestAnIndex:
         verified = await published.verify(digest, starts("true", platform=FOREIGN), starts("true"))
         assert (verified.checks[0].result, verified.checks[0].platform) == ("exited with 0", str(OWN))
         assert len(verified.checks) + len(verified.not_run) == 2
+
+    async def test_that_has_no_image_that_can_be_run_fails(self, published: Published, base: str) -> None:
+        others = (FOREIGN, parse_platform("linux/ppc64le"))
+        if any(other.matches(platform) for platform in runnable_platforms() for other in others):
+            pytest.skip("an emulator for one of the processors is registered")
+        rootfs = dag.container().from_(base).rootfs()
+        images = [dag.container(platform=dagger.Platform(str(other))).with_rootfs(rootfs) for other in others]
+        digest = await published.digest(dag.container(), *images)
+        with pytest.raises(VerificationError, match="cannot be run on this engine") as raised:
+            await published.verify(digest, *(starts("/missing", platform=other) for other in others))
+        assert raised.value.hint.startswith("Run this on an engine for one of these")
+
+    async def test_fails_if_the_engine_does_not_answer(
+        self, published: Published, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # A stand-in: an engine that answers everything but this question cannot be had.
+        async def lost() -> Platform:
+            msg = "connection refused"
+            raise dagger.ClientConnectionError(msg)
+
+        monkeypatch.setattr(verification, "own_platform", lost)
+        with pytest.raises(EngineError, match="did not answer while reading the engine's platform"):
+            await published.verify("sha256:" + "0" * 64, starts("true"), starts("true", platform=FOREIGN))
 
     async def test_fails_if_the_image_for_the_own_platform_does(self, published: Published, base: str) -> None:
         digest = await published.digest(dag.container(), *self.variants(base, "index"))

@@ -17,6 +17,7 @@ from ci.engine.store.cleanup import sweep, sweep_store
 from ci.engine.store.overlay import mounts_below
 from ci.engine.store.session_folders import open_session_folders
 from ci.engine.store.storage import Storage
+from ci.system.locks import shared_lock
 from ci.system.processes import run_process
 from tests.conftest import require_embedded_engine
 
@@ -122,6 +123,17 @@ async def test_a_container_whose_builder_was_killed_while_it_made_it_is_swept(
     layers = json.loads((small_disk / "store" / "overlay-layers" / "layers.json").read_text())
     assert layers == []
     assert mounts_below(small_disk) == []
+
+
+async def test_the_container_of_a_running_build_stays_whatever_its_base_image_is_called(small_disk: Path) -> None:
+    with session(small_disk) as alive:
+        await alive.ask("from", "--pull-never", "--name", "vitamin-c-base-working-container", "scratch")
+        async with shared_lock(alive.storage.builds_lock):
+            with session(small_disk) as another:
+                await sweep(another)
+            assert "vitamin-c-base" in await alive.ask("containers", "--all", "--json")
+        await sweep(alive, ending=True)
+        assert "vitamin-c-base" not in await alive.ask("containers", "--all", "--json")
 
 
 async def test_a_store_without_leftovers_is_not_touched(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
