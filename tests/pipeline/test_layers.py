@@ -17,7 +17,8 @@ LAYERS = (
     ("publishing", "engine.failures", "engine.git_objects"),
     ("registry.client",),
     ("registry.authentication",),
-    ("registry.failures", "registry.credentials", "registry.retry"),
+    ("registry.failures",),
+    ("registry.credentials", "registry.retry", "registry.answers"),
     ("progress", "rules.planning", "rules.job_summary"),
     ("rules.labels", "rules.shared_options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
@@ -42,6 +43,7 @@ EFFECTS = {
     "engine.failures": {"dagger"},
     "registry.client": {"httpx", "anyio"},
     "registry.failures": {"httpx"},
+    "registry.answers": {"httpx", "typing_extensions"},
     "registry.authentication": {"httpx", "typing_extensions"},
     "concurrency": {"anyio"},
     "registry.retry": {"anyio"},
@@ -53,6 +55,7 @@ REACHING_OUT = {
     "engine.git_objects": {"os", "pathlib"},
     "engine.failures": {"http"},
     "registry.client": {"ssl"},
+    "registry.failures": {"ssl"},
     "progress": {"sys"},
 }
 

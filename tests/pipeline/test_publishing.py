@@ -587,7 +587,7 @@ class TestHalfWay:
 
     async def test_a_registry_that_changes_a_manifest_is_reported(self, registry: RunningRegistry) -> None:
         changed = Answer(201, headers={"Docker-Content-Digest": "sha256:" + "0" * 64})
-        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}master", changed)) as front:
+        with proxy(registry.url, Fault("PUT", f"{MANIFESTS}master", changed, times=99)) as front:
             bench = Bench(registry, front.host)
             with pytest.raises(RegistryError, match="was stored as"):
                 await bench.publish(bench.plan())
