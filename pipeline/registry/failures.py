@@ -10,12 +10,12 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from pipeline.registry.credentials import Credentials, redacted
+from pipeline.registry.credentials import Credentials
 from pipeline.registry.manifests import json_object
 from pipeline.rules.errors import AuthError, RegistryError, TransientError
 from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.text import cause, quoted
+from pipeline.rules.text import cause, quoted, redacted
 
 _RUN_AGAIN = "Run this again; what is written stays and is not sent twice."
 
@@ -110,7 +110,7 @@ def reason_of(response: httpx.Response, credentials: Credentials | None) -> str:
     except (ValueError, LookupError, TypeError, AttributeError):
         return ""
     sent = response.request.headers.get("Authorization", "").rpartition(" ")[2]
-    return quoted(redacted(text, credentials, sent)).strip("'\"")
+    return quoted(redacted(text, [sent, *(() if credentials is None else credentials.secrets())])).strip("'\"")
 
 
 def access_hint(image: ImageName) -> str:
