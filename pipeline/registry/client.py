@@ -129,6 +129,7 @@ class Registry:
             if digest != promised:
                 msg = f"{what} has digest {digest}, but the registry reported {quoted(promised)}."
                 raise _contradiction(msg)
+            _check_manifest(response.content, what)
             self._seen.add(digest)
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST
             return Manifest(content=response.content, media_type=media_type, digest=digest)
@@ -307,6 +308,14 @@ def _contradiction(message: str) -> TransientError:
 def _invalid_manifest(what: str) -> RegistryError:
     msg = f"The manifest {what} is not valid."
     return RegistryError(msg, hint="Check --registry: what answers there may not be a registry.")
+
+
+def _check_manifest(content: bytes, what: str) -> None:
+    try:
+        json_object(content)
+    except ValueError as error:
+        invalid = _invalid_manifest(what)
+        raise TransientError(invalid.message, hint=invalid.hint, within=WRONG_SECONDS) from error
 
 
 @asynccontextmanager

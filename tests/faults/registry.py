@@ -25,6 +25,8 @@ _BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 _TOKEN = "a.token-of-the-proxy"
 _WRONG_DIGEST = "sha256:" + "0" * 64
 _DEEP = b"[" * 60_000
+_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS"}
+"""The codes of the distribution specification; clients that read them do not look at the status."""
 _DOWN_SECONDS = 0.7
 _HANG_SECONDS = 60.0
 _HUGE_MEBIBYTES = 32
@@ -243,7 +245,8 @@ class _Requests(BaseHTTPRequestHandler):
     def _send_status(self, fault: Fault) -> None:
         status = int(fault.value[:3])
         headers: dict[str, str] = {}
-        body = json.dumps({"errors": [{"code": "FAULT", "message": f"on demand for {self._sent_secret()}"}]}).encode()
+        code = _CODES.get(status, "UNKNOWN")
+        body = json.dumps({"errors": [{"code": code, "message": f"on demand for {self._sent_secret()}"}]}).encode()
         if fault is Fault.S401:
             headers = self._challenge()
         elif fault is Fault.S429:
