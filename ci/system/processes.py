@@ -41,6 +41,8 @@ POLL_SECONDS = 0.02
 """Seconds between two checks of a process."""
 
 _GRACE_SECONDS = 5.0
+_LEAST_BYTES = 256
+"""What a period of progress moves at least: a request is longer, what a language's runtime tells itself is not."""
 
 
 def plain_environment(*more: str) -> dict[str, str]:
@@ -56,6 +58,10 @@ def plain_environment(*more: str) -> dict[str, str]:
 
 class OutputLimitError(Exception):
     """A child wrote more than it may."""
+
+
+class StalledError(TimeoutError):
+    """A child made no progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ async def run_process(
     command: Sequence[str | os.PathLike[str]],
     *,
     time_limit: float,
+    stall_limit: float | None = None,
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     stdin: bytes | None = None,
@@ -89,6 +96,7 @@ async def run_process(
     Args:
         command: The program and its arguments. Never secrets: pass those in `env`, `stdin` or a file.
         time_limit: Seconds after which the whole group is stopped.
+        stall_limit: The period in seconds in each of which it must read or write something; only Linux tells.
         env: The child's whole environment; `plain_environment` if None.
         cwd: The working directory.
         stdin: Its standard input; empty if None.
@@ -102,6 +110,8 @@ async def run_process(
     Raises:
         FileNotFoundError: The program or the working directory does not exist.
         TimeoutError: It did not end in time, or a process that it left kept its output open; its group was stopped.
+        StalledError: It read and wrote next to nothing for too long; its group was stopped.
+        StalledError: It read and wrote nothing for a whole period; its group was stopped.
         OutputLimitError: It wrote more than the limit; its group was stopped.
     """
     # Shielded, or a child that was started while the caller is cancelled would never be stopped.
@@ -120,12 +130,16 @@ async def run_process(
     ended = False
     try:
         with anyio.fail_after(time_limit):
-            async with anyio.create_task_group() as tasks:
-                if stdin is not None:
-                    tasks.start_soon(_feed, process, stdin)
-                tasks.start_soon(_drain, process.stdout, out, on_stdout, output_limit)
-                tasks.start_soon(_drain, process.stderr, err, on_stderr, output_limit)
-            exit_code = await process.wait()
+            async with anyio.create_task_group() as watch:
+                if stall_limit is not None:
+                    watch.start_soon(_watch, process.pid, stall_limit)
+                async with anyio.create_task_group() as tasks:
+                    if stdin is not None:
+                        tasks.start_soon(_feed, process, stdin)
+                    tasks.start_soon(_drain, process.stdout, out, on_stdout, output_limit)
+                    tasks.start_soon(_drain, process.stderr, err, on_stderr, output_limit)
+                exit_code = await process.wait()
+                watch.cancel_scope.cancel()
         ended = True
     except BaseExceptionGroup as group:
         raise first_error(group) from group
@@ -166,6 +180,26 @@ def _group_runs(group: int) -> bool:
         return True
     running = (running_process(int(entry.name)) for entry in PROCESSES.iterdir() if entry.name.isdigit())
     return any(process is not None and process.group == group for process in running)
+
+
+async def _watch(pid: int, period: float) -> None:
+    """Raise an error once a process moved nothing for a period, between files, connections and pipes."""
+    moved = _bytes_moved(pid)
+    while moved is not None:
+        await anyio.sleep(period)
+        before, moved = moved, _bytes_moved(pid)
+        if moved is not None and moved - before < _LEAST_BYTES:
+            msg = f"no progress in {period:.0f} s"
+            raise StalledError(msg)
+
+
+def _bytes_moved(pid: int) -> int | None:
+    """Return how many bytes a process has read and written (proc(5), `/proc/PID/io`), or None if that is not known."""
+    try:
+        lines = (PROCESSES / str(pid) / "io").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return sum(int(line.partition(":")[2]) for line in lines if line.startswith(("rchar:", "wchar:")))
 
 
 async def _feed(process: Process, data: bytes) -> None:

@@ -10,7 +10,7 @@ import dagger
 from dagger import dag
 
 from pipeline.concurrency import each
-from pipeline.engine.failures import build_error, no_answer, upload_error
+from pipeline.engine.failures import build_error, is_expired, no_answer, upload_error
 from pipeline.engine.platforms import for_platform, own_platform
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.build_inputs import DOCKERFILES, Recipe, default_dockerfile
@@ -174,12 +174,20 @@ class DaggerBuilder:
         """
         container, variants = _with_variants(await self.images(plan))
         container = self.access.signed_in(container, plan.image)
+
+        async def published() -> str:
+            return await container.publish(reference, platform_variants=variants, registry_service=self.access.service)
+
         try:
-            address = await container.publish(
-                reference, platform_variants=variants, registry_service=self.access.service
-            )
+            try:
+                address = await published()
+            except dagger.DaggerError as error:
+                if self.access.credentials is None or not is_expired(error):
+                    raise
+                address = await published()
         except dagger.DaggerError as error:
-            raise upload_error(error, plan.image, reference) from error
+            # Without its cause, which --debug would print: the registry may have repeated the credentials.
+            raise upload_error(error, plan.image, reference, self.access.credentials) from None
         digest = address.rpartition("@")[2]
         if DIGEST.fullmatch(digest) is None:
             msg = f"The engine published {reference}, but returned {quoted(address)} instead of a digest."

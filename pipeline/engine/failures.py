@@ -10,11 +10,12 @@ from http import HTTPStatus
 
 import dagger
 
-from pipeline.registry.failures import access_hint
+from pipeline.registry.credentials import Credentials
+from pipeline.registry.failures import WRONG_SECONDS, access_hint
 from pipeline.rules.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError, TransientError
 from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.text import cause, last_lines, one_line
+from pipeline.rules.text import cause, last_lines, one_line, redacted
 
 _PROCESS = re.compile(r'process "(?P<command>.*?)" did not complete successfully: exit code: (?P<code>\d+)', re.DOTALL)
 # A bare number counts only at the end: "short read: expected 403 bytes" is not an HTTP status.
@@ -24,9 +25,16 @@ _DENIED = re.compile(
 )
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _STATUSES = "|".join(f"{status} {_PHRASES.get(status, '')}".rstrip() for status in sorted(RETRIED))
+_EXPIRED = re.compile(r"(?:^|:\s*)401\s*$|401 unauthorized", re.IGNORECASE)
 # An engine reports some refused or dropped requests only as an upload that ended too early.
 _TRANSIENT = re.compile(
-    rf"short read|unexpected EOF|connection reset|broken pipe|toomanyrequests|\b(?:{_STATUSES})", re.IGNORECASE
+    r"short read|unexpected EOF|connection re(?:set|fused)|broken pipe|time(?:d |-)?out|made no progress"
+    rf"|toomanyrequests|\b(?:{_STATUSES})",
+    re.IGNORECASE,
+)
+_FINAL = re.compile(
+    r"\b(?:400 Bad Request|404 Not Found|405 Method|413 )|no such host|certificate|name (?:unknown|invalid)",
+    re.IGNORECASE,
 )
 _DISK_FULL = "no space left on device"
 OTHER_PROCESSOR = "exec format error"
@@ -64,35 +72,53 @@ def build_error(error: dagger.DaggerError, what: str) -> PipelineError:
     return BuildError(f"{what} could not be built: {one_line(text)}", hint=hint)
 
 
-def upload_error(error: dagger.DaggerError, image: ImageName, reference: str) -> PipelineError:
-    """Return the error for an image that could not be uploaded."""
+def upload_error(
+    error: dagger.DaggerError, image: ImageName, reference: str, credentials: Credentials | None = None
+) -> PipelineError:
+    """Return the error for an image that could not be uploaded.
+
+    Engines leave out many statuses of a registry. So a failure of an unknown kind is worth a few attempts too.
+    """
     text = str(error)
     if not isinstance(error, dagger.QueryError):
         return no_answer(f"uploading {reference}", error)
+    reason = _cause(error, credentials)
     if _DENIED.search(text):
-        return AuthError(
-            f"{image.registry} denied push access to {reference}: {cause(error)}.", hint=access_hint(image)
-        )
+        return AuthError(f"{image.registry} denied push access to {reference}: {reason}.", hint=access_hint(image))
+    msg = f"{reference} could not be uploaded: {reason}."
     hint = "Run this again; layers that arrived are not sent again."
-    kind = TransientError if _TRANSIENT.search(text) else RegistryError
-    return kind(f"{reference} could not be uploaded: {cause(error)}.", hint=hint)
+    if _TRANSIENT.search(text):
+        return TransientError(msg, hint=hint)
+    return (
+        RegistryError(msg, hint=hint) if _FINAL.search(text) else TransientError(msg, hint=hint, within=WRONG_SECONDS)
+    )
 
 
-def pull_error(error: dagger.DaggerError, image: ImageName, reference: str) -> PipelineError:
+def is_expired(error: dagger.DaggerError) -> bool:
+    """Return whether a registry refused credentials that it may have accepted before: a new session has a new token."""
+    return isinstance(error, dagger.QueryError) and _EXPIRED.search(str(error)) is not None
+
+
+def pull_error(
+    error: dagger.DaggerError, image: ImageName, reference: str, credentials: Credentials | None = None
+) -> PipelineError:
     """Return the error for an image that could not be pulled."""
     text = str(error)
     if not isinstance(error, dagger.QueryError):
         return no_answer(f"pulling {reference}", error)
+    reason = _cause(error, credentials)
     if _DENIED.search(text):
-        return AuthError(
-            f"{image.registry} denied pull access to {reference}: {cause(error)}.", hint=access_hint(image)
-        )
-    return RegistryError(f"{reference} could not be pulled: {cause(error)}.", hint="Check that it was published.")
+        return AuthError(f"{image.registry} denied pull access to {reference}: {reason}.", hint=access_hint(image))
+    return RegistryError(f"{reference} could not be pulled: {reason}.", hint="Check that it was published.")
 
 
 def no_answer(doing: str, error: dagger.DaggerError) -> EngineError:
     """Return the error for an engine that failed at something that is neither the build's nor the registry's fault."""
     return EngineError(f"The engine did not answer while {doing}: {cause(error)}.")
+
+
+def _cause(error: dagger.DaggerError, credentials: Credentials | None) -> str:
+    return cause(error) if credentials is None else redacted(cause(error), credentials.secrets())
 
 
 def _failed(what: str, command: str, code: int, output: str) -> str:

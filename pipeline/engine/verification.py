@@ -104,7 +104,7 @@ class _Verification:
         try:
             await container.sync()
         except dagger.DaggerError as error:
-            raise pull_error(error, self.image, self.reference) from error
+            raise pull_error(error, self.image, self.reference, self.access.credentials) from None
         # A new variable each time, or the engine answers with the cached result of an earlier run.
         running = _Running(container.with_env_variable("VERIFICATION", secrets.token_hex(8)), self.reference)
         passed: list[CheckResult] = []

@@ -16,8 +16,9 @@ import httpx
 from typing_extensions import override
 
 from pipeline.registry.credentials import Credentials
-from pipeline.registry.failures import access_hint, status_error
-from pipeline.rules.errors import AuthError, RegistryError
+from pipeline.registry.failures import WRONG_SECONDS, access_hint, status_error
+from pipeline.registry.manifests import json_object
+from pipeline.rules.errors import AuthError, RegistryError, TransientError
 from pipeline.rules.image_name import ImageName, is_loopback
 from pipeline.rules.text import quoted
 
@@ -64,7 +65,9 @@ def parse_challenge(header: str) -> Challenge | None:
 
 
 class ChallengeAuth(httpx.Auth):
-    """Answers a registry's challenge once, and authorises later requests in the same way.
+    """Answers a registry's challenge, and authorises later requests in the same way.
+
+    What was accepted and is refused later is renewed once: tokens expire.
 
     Args:
         image: The repository that a token must be valid for.
@@ -75,33 +78,43 @@ class ChallengeAuth(httpx.Auth):
     requires_response_body = True
 
     def __init__(self, image: ImageName, credentials: Credentials | None, access: Access) -> None:
+        self.credentials = credentials
         self._image = image
-        self._credentials = credentials
         self._access = access
+        self._challenge: Challenge | None = None
         self._authorization: str | None = None
+        self._accepted: str | None = None
 
     @override
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        if self._authorization is not None:
-            request.headers["Authorization"] = self._authorization
-        response = yield request
-        if response.status_code != httpx.codes.UNAUTHORIZED or not _same_origin(response.request.url, request.url):
-            return  # credentials never follow a redirect to another server
-        challenge = parse_challenge(response.headers.get("WWW-Authenticate", ""))
-        if challenge is None or not self._may_answer(challenge):
-            return
-        if challenge.scheme == "basic" and self._credentials is not None:
-            self._authorization = self._credentials.basic()
-        else:
-            token_response = yield self._token_request(challenge)
-            await token_response.aread()
-            self._authorization = f"Bearer {self._token(token_response)}"
-        request.headers["Authorization"] = self._authorization
-        yield request
+        renewed = False
+        while True:
+            sent = self._authorization
+            if sent is not None:
+                request.headers["Authorization"] = sent
+            response = yield request
+            if response.status_code != httpx.codes.UNAUTHORIZED or not _same_origin(response.request.url, request.url):
+                if response.is_success:
+                    self._accepted = sent
+                return  # credentials never follow a redirect to another server
+            if sent != self._authorization:
+                continue  # another request has renewed it
+            self._challenge = parse_challenge(response.headers.get("WWW-Authenticate", "")) or self._challenge
+            if self._challenge is None or not self._may_answer(self._challenge):
+                return
+            if sent is not None:
+                if renewed or sent != self._accepted:
+                    return
+                renewed = True  # what was accepted before may have expired
+            if self._challenge.scheme == "basic" and self.credentials is not None:
+                self._authorization = self.credentials.basic()
+            else:
+                token_response = yield self._token_request(self._challenge)
+                self._authorization = f"Bearer {self._token(token_response)}"
 
     def _may_answer(self, challenge: Challenge) -> bool:
         """Return whether the challenge can be answered: anonymous tokens allow to pull public images, never to push."""
-        return self._credentials is not None or (challenge.scheme == "bearer" and self._access is Access.PULL)
+        return self.credentials is not None or (challenge.scheme == "bearer" and self._access is Access.PULL)
 
     def _token_request(self, challenge: Challenge) -> httpx.Request:
         try:
@@ -114,7 +127,9 @@ class ChallengeAuth(httpx.Auth):
             msg = f"The token service of {self._image.registry} does not use TLS: {realm.host}."
             raise AuthError(msg, hint="No credentials were sent. Check the registry's address.")
         scope = f"repository:{self._image.repository}:{self._access}"
-        headers = {} if self._credentials is None else {"Authorization": self._credentials.basic()}
+        headers = {"Accept-Encoding": "identity"}
+        if self.credentials is not None:
+            headers["Authorization"] = self.credentials.basic()
         params = {"service": challenge.service, "scope": scope}
         return httpx.Request("GET", realm.copy_merge_params(params), headers=headers)
 
@@ -127,13 +142,13 @@ class ChallengeAuth(httpx.Auth):
             msg = f"The token service of {self._image.registry} answered HTTP {status}."
             raise status_error(response, msg, "This request changed nothing; run it again.")
         try:
-            answer = response.json()
+            answer = json_object(response.content)
             token = answer.get("token") or answer.get("access_token")
-        except (ValueError, AttributeError):
+        except ValueError:
             token = None
         if not isinstance(token, str) or _BEARER_TOKEN.fullmatch(token) is None:
             msg = f"The token service of {self._image.registry} answered without a token."
-            raise RegistryError(msg)
+            raise TransientError(msg, within=WRONG_SECONDS)
         return token
 
 

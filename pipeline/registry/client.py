@@ -9,15 +9,16 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import anyio
 import httpx
 
 from pipeline.concurrency import each
+from pipeline.registry.answers import CONFIG_BYTES, MANIFEST_BYTES, MOST, PAGE_BYTES, SMALL_BYTES, BoundedTransport
 from pipeline.registry.authentication import Access, ChallengeAuth
 from pipeline.registry.credentials import Credentials
-from pipeline.registry.failures import connection_error, raise_for, reason_of, service_error
+from pipeline.registry.failures import WRONG_SECONDS, connection_error, raise_for, reason_of, service_error
 from pipeline.registry.manifests import (
     ImageProperties,
     Manifest,
@@ -26,7 +27,7 @@ from pipeline.registry.manifests import (
     json_object,
 )
 from pipeline.registry.retry import RetryPolicy, time_left
-from pipeline.rules.errors import InvalidImageError, RegistryError
+from pipeline.rules.errors import InvalidImageError, RegistryError, TransientError
 from pipeline.rules.image_name import DIGEST, HUB, HUB_API, ImageName, digest_of
 from pipeline.rules.media_types import MANIFEST, MANIFEST_TYPES
 from pipeline.rules.text import quoted
@@ -35,7 +36,9 @@ _API_HOSTS = {HUB: HUB_API}
 """The API's host, if it differs from the registry in the names of images."""
 _DIGEST_HEADER = "Docker-Content-Digest"
 _REQUEST_SECONDS = 60.0
+_READ_SECONDS = 20.0
 _CONNECT_SECONDS = 10.0
+_CONNECTIONS = 8
 _PAGE_SIZE = 1000
 _MOST_PAGES = 1000
 _CHANGED_ON_THE_WAY = "A proxy between this process and the registry changes its answers."
@@ -47,18 +50,28 @@ class Registry:
     Args:
         image: The image.
         http: Sends the requests.
+        auth: Authorises them.
         retries: How long each request is tried. An operation of several requests that must be repeated as a whole is
             `await registry.retries.run(operation)`: every method called in it sends its requests once.
         is_service: Whether the registry is a Dagger service, which accepts connections even if nothing is behind it.
     """
 
     def __init__(
-        self, image: ImageName, http: httpx.AsyncClient, retries: RetryPolicy, *, is_service: bool = False
+        self,
+        image: ImageName,
+        http: httpx.AsyncClient,
+        auth: ChallengeAuth,
+        retries: RetryPolicy,
+        *,
+        is_service: bool = False,
     ) -> None:
         self.image = image
         self.retries = retries
         self._http = http
-        self._unproven_service = is_service
+        self._auth = auth
+        self._is_service = is_service
+        self._answered = False
+        self._seen: set[str] = set()
         self._path = f"/v2/{image.repository}"
 
     async def check_access(self) -> None:
@@ -74,15 +87,27 @@ class Registry:
             raise RegistryError(msg, hint="Check --registry.")
 
     async def digest_of(self, tag: str) -> str | None:
-        """Return the digest that a tag points to, or None if there is no such tag."""
-        response = await self._send("HEAD", f"{self._path}/manifests/{tag}", what=self.image.tagged(tag), accept=True)
-        if response.status_code == httpx.codes.NOT_FOUND:
-            return None
-        digest = response.headers.get(_DIGEST_HEADER, "")
-        if DIGEST.fullmatch(digest) is not None:
-            return str(digest)
-        manifest = await self.manifest(tag)
-        return None if manifest is None else manifest.digest
+        """Return the digest that a tag points to, or None if there is no such tag.
+
+        A digest that this client has not seen before is that of a manifest that it reads: a wrong header is no digest.
+        """
+
+        async def looked_up() -> str | None:
+            what = self.image.tagged(tag)
+            response = await self._send("HEAD", f"{self._path}/manifests/{tag}", what=what, accept=True)
+            if response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            digest = str(response.headers.get(_DIGEST_HEADER, ""))
+            if digest in self._seen:
+                return digest
+            manifest = await self.manifest(tag)
+            if DIGEST.fullmatch(digest) is not None and (manifest is None or manifest.digest != digest):
+                found = "is missing" if manifest is None else f"has digest {manifest.digest}"
+                msg = f"{what} {found}, but the registry reported {digest}."
+                raise _contradiction(msg)
+            return None if manifest is None else manifest.digest
+
+        return await self.retries.run(looked_up)
 
     async def manifest(self, reference: str) -> Manifest | None:
         """Read a manifest by tag or digest; return None if there is no such manifest.
@@ -92,16 +117,24 @@ class Registry:
         """
         by_digest = DIGEST.fullmatch(reference) is not None
         what = self.image.at(reference) if by_digest else self.image.tagged(reference)
-        response = await self._send("GET", f"{self._path}/manifests/{reference}", what=what, accept=True)
-        if response.status_code == httpx.codes.NOT_FOUND:
-            return None
-        digest = digest_of(response.content)
-        promised = reference if by_digest else response.headers.get(_DIGEST_HEADER, digest)
-        if digest != promised:
-            msg = f"{what} has digest {digest}, but the registry reported {quoted(promised)}."
-            raise RegistryError(msg, hint=_CHANGED_ON_THE_WAY)
-        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST
-        return Manifest(content=response.content, media_type=media_type, digest=digest)
+
+        async def read() -> Manifest | None:
+            response = await self._send(
+                "GET", f"{self._path}/manifests/{reference}", what=what, accept=True, most=MANIFEST_BYTES
+            )
+            if response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            digest = digest_of(response.content)
+            promised = reference if by_digest else response.headers.get(_DIGEST_HEADER, digest)
+            if digest != promised:
+                msg = f"{what} has digest {digest}, but the registry reported {quoted(promised)}."
+                raise _contradiction(msg)
+            _check_manifest(response.content, what)
+            self._seen.add(digest)
+            media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST
+            return Manifest(content=response.content, media_type=media_type, digest=digest)
+
+        return await self.retries.run(read)
 
     async def images(self, manifest: Manifest) -> tuple[ImageProperties, ...]:
         """Read the labels and the platform of an image, or of each image of an index, from the configurations.
@@ -138,15 +171,20 @@ class Registry:
         digest = digest_in(document.get("config"))
         if digest is None:
             return ImageProperties()
-        response = await self._send("GET", f"{self._path}/blobs/{digest}", what=what)
-        if response.status_code == httpx.codes.NOT_FOUND:
-            msg = f"The configuration of {what} is missing in the registry."
-            raise InvalidImageError(msg, hint="Delete the image there and run this again.")
-        if digest_of(response.content) != digest:
-            msg = f"The configuration of {what} has digest {digest_of(response.content)}, but should have {digest}."
-            raise RegistryError(msg, hint=_CHANGED_ON_THE_WAY)
+
+        async def read() -> bytes:
+            response = await self._send("GET", f"{self._path}/blobs/{digest}", what=what, most=CONFIG_BYTES)
+            if response.status_code == httpx.codes.NOT_FOUND:
+                msg = f"The configuration of {what} is missing in the registry."
+                raise InvalidImageError(msg, hint="Delete the image there and run this again.")
+            if (found := digest_of(response.content)) != digest:
+                msg = f"The configuration of {what} has digest {found}, but should have {digest}."
+                raise _contradiction(msg)
+            return response.content
+
+        content = await self.retries.run(read)
         try:
-            return image_properties(response.content)
+            return image_properties(content)
         except ValueError as error:
             msg = f"The configuration of {what} is not valid."
             raise InvalidImageError(msg) from error
@@ -155,20 +193,32 @@ class Registry:
         """Write a manifest that the registry holds under a further tag: one PUT, and no request for a blob.
 
         Returns:
-            The digest that the registry reports to have stored.
+            The digest that the registry reports to have stored, which is the manifest's.
+
+        Raises:
+            TransientError: It may be written or not, and writing it again is safe if the tag may still be written.
         """
         what = self.image.tagged(tag)
-        response = await self._send(
-            "PUT",
-            f"{self._path}/manifests/{tag}",
-            what=what,
-            content=manifest.content,
-            headers={"Content-Type": manifest.media_type},
-        )
-        if response.status_code == httpx.codes.NOT_FOUND:
-            msg = f"{what} could not be written: {reason_of(response)}."
-            raise RegistryError(msg, hint="Check that the repository exists and is not being deleted.")
-        return str(response.headers.get(_DIGEST_HEADER, manifest.digest))
+
+        async def write() -> str:
+            response = await self._send(
+                "PUT",
+                f"{self._path}/manifests/{tag}",
+                what=what,
+                content=manifest.content,
+                headers={"Content-Type": manifest.media_type},
+            )
+            if response.status_code == httpx.codes.NOT_FOUND:
+                msg = f"{what} could not be written: {reason_of(response, self._auth.credentials) or 'HTTP 404'}."
+                raise RegistryError(msg, hint="Check that the repository exists and is not being deleted.")
+            stored = str(response.headers.get(_DIGEST_HEADER, manifest.digest))
+            if stored != manifest.digest:
+                msg = f"{what} was stored as {quoted(stored)}, not as {manifest.digest}."
+                raise _contradiction(msg)
+            self._seen.add(stored)
+            return stored
+
+        return await self.retries.run(write)
 
     async def tags(self) -> list[str]:
         """List every tag, page by page; empty if the repository does not exist yet."""
@@ -176,25 +226,37 @@ class Registry:
         url = f"{self._path}/tags/list?n={_PAGE_SIZE}"
         requested = {url, ""}
         for _ in range(_MOST_PAGES):
-            response = await self._send("GET", url, what=str(self.image))
-            if response.status_code == httpx.codes.NOT_FOUND:
+            page = await self._page(url)
+            if page is None:
                 return names
-            try:
-                names += [str(name) for name in json_object(response.content).get("tags") or ()]
-            except (ValueError, TypeError) as error:
-                msg = f"The list of tags of {self.image} is not valid."
-                raise RegistryError(msg) from error
-            following = response.links.get("next", {}).get("url")
-            if following is None:
+            names += page.names
+            if page.link is None:
                 return names
-            # The path alone: behind a proxy the host may be a different one, and no link may lead to another server.
-            url = _path_of(response.url, following)
+            url = page.next_path
             if url in requested:
-                msg = f"The list of tags of {self.image} cannot be continued at {quoted(following)}."
+                msg = f"The list of tags of {self.image} cannot be continued at {quoted(page.link)}."
                 raise RegistryError(msg, hint="Report this to the registry's administrator.")
             requested.add(url)
         msg = f"{self.image} has more than {_PAGE_SIZE * _MOST_PAGES} tags."
         raise RegistryError(msg)
+
+    async def _page(self, url: str) -> _Page | None:
+        """Return a page of the list of tags, or None if there is no such repository."""
+
+        async def read() -> _Page | None:
+            response = await self._send("GET", url, what=str(self.image), most=PAGE_BYTES)
+            if response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            try:
+                names = [str(name) for name in json_object(response.content).get("tags") or ()]
+            except (ValueError, TypeError) as error:
+                msg = f"The list of tags of {self.image} is not valid."
+                raise TransientError(msg, within=WRONG_SECONDS) from error
+            link = response.links.get("next", {}).get("url")
+            # The path alone: behind a proxy the host may be a different one, and no link may lead to another server.
+            return _Page(names, link, "" if link is None else _path_of(response.url, link))
+
+        return await self.retries.run(read)
 
     async def _send(
         self,
@@ -203,6 +265,7 @@ class Registry:
         *,
         what: str,
         accept: bool = False,
+        most: int = SMALL_BYTES,
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:
@@ -215,21 +278,44 @@ class Registry:
         async def attempt() -> httpx.Response:
             try:
                 with anyio.fail_after(min(_REQUEST_SECONDS, time_left())):
-                    response = await self._http.request(method, url, content=content, headers=all_headers)
+                    response = await self._http.request(
+                        method, url, content=content, headers=all_headers, extensions={MOST: most}
+                    )
             except (TimeoutError, httpx.HTTPError) as error:
-                if self._unproven_service:
+                if self._is_service and not self._answered:
                     raise service_error(error, self.image) from error
-                raise connection_error(error, self.image, what) from error
-            self._unproven_service = False
-            raise_for(response, self.image, what)
+                raise connection_error(error, self.image, what, answered=self._answered) from error
+            self._answered = True
+            raise_for(response, self.image, what, self._auth.credentials)
             return response
 
         return await self.retries.run(attempt)
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page of the list of tags, with the link to the next one and the path in it."""
+
+    names: list[str]
+    link: str | None
+    next_path: str
+
+
+def _contradiction(message: str) -> TransientError:
+    return TransientError(message, hint=_CHANGED_ON_THE_WAY, within=WRONG_SECONDS)
+
+
 def _invalid_manifest(what: str) -> InvalidImageError:
     msg = f"The manifest {what} is not valid."
     return InvalidImageError(msg, hint="Check --registry: what answers there may not be a registry.")
+
+
+def _check_manifest(content: bytes, what: str) -> None:
+    try:
+        json_object(content)
+    except ValueError as error:
+        invalid = _invalid_manifest(what)
+        raise TransientError(invalid.message, hint=invalid.hint, within=WRONG_SECONDS) from error
 
 
 @asynccontextmanager
@@ -252,21 +338,28 @@ async def open_registry(
     """
     scheme = "http" if image.is_loopback else "https"
     host = _API_HOSTS.get(image.registry, image.registry)
-    async with httpx.AsyncClient(
-        base_url=service_url or f"{scheme}://{host}",
-        auth=ChallengeAuth(image, credentials, access),
+    auth = ChallengeAuth(image, credentials, access)
+    sender = httpx.AsyncClient(
         verify=ssl.create_default_context(),
-        timeout=httpx.Timeout(_REQUEST_SECONDS, connect=_CONNECT_SECONDS),
-        follow_redirects=True,
-        headers={"User-Agent": "backend-pipeline"},
+        limits=httpx.Limits(max_connections=_CONNECTIONS),
         trust_env=not image.is_loopback,
+    )
+    async with httpx.AsyncClient(
+        transport=BoundedTransport(sender),
+        base_url=service_url or f"{scheme}://{host}",
+        auth=auth,
+        timeout=httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS, pool=None),
+        follow_redirects=True,
+        headers={"User-Agent": "backend-pipeline", "Accept-Encoding": "identity"},
+        trust_env=False,
     ) as http:
-        yield Registry(image, http, retries, is_service=service_url is not None)
+        yield Registry(image, http, auth, retries, is_service=service_url is not None)
 
 
 def _path_of(base: httpx.URL, link: str) -> str:
     """Return the path and query of a link; empty if it is not a valid address."""
     try:
-        return base.join(link).raw_path.decode()
+        path = base.join(link).raw_path.decode()
     except (httpx.InvalidURL, ValueError):
         return ""
+    return "" if path.startswith("//") else path  # httpx would read a host in it

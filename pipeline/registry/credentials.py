@@ -24,3 +24,7 @@ class Credentials:
         """Return the value of an `Authorization` header of the Basic scheme (RFC 7617)."""
         pair = f"{self.username}:{self.password.get_secret_value()}"
         return "Basic " + base64.b64encode(pair.encode()).decode()
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what an error of a registry must not repeat: the password, also as it is sent."""
+        return self.basic().removeprefix("Basic "), self.password.get_secret_value()

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import re
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 
+from pipeline.registry.credentials import Credentials
+from pipeline.registry.manifests import json_object
 from pipeline.rules.errors import AuthError, RegistryError, TransientError
 from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.text import cause, quoted
+from pipeline.rules.text import cause, quoted, redacted
 
 _RUN_AGAIN = "Run this again; what is written stays and is not sent twice."
 
+WRONG_SECONDS = 10.0
+"""How long an invalid answer is requested again; a fault on the way passes soon, or not at all."""
+
+_START_SECONDS = 10.0
+"""How long a registry that has not answered yet is waited for."""
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _DROPPED = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 
 
-def raise_for(response: httpx.Response, image: ImageName, what: str) -> None:
+def raise_for(response: httpx.Response, image: ImageName, what: str, credentials: Credentials | None) -> None:
     """Raise the error that an answer means, unless it is a success or 404.
 
     Args:
         response: The answer.
         image: The image that the request was for.
         what: The reference that the request was about.
+        credentials: Those that the caller gave.
 
     Raises:
         AuthError: The registry requires credentials, or denied these.
@@ -33,12 +45,13 @@ def raise_for(response: httpx.Response, image: ImageName, what: str) -> None:
     status = response.status_code
     if response.is_success or status == httpx.codes.NOT_FOUND:
         return
+    reason = reason_of(response, credentials)
+    because = f": {reason}" if reason else ""
     if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-        given = "authorization" in response.request.headers
-        verb = "refuses these credentials for" if given else "requires credentials for"
-        msg = f"{image.registry} {verb} {what} (HTTP {status}{_because(response)})."
-        raise AuthError(msg, hint=access_hint(image) if given else _login_hint(image))
-    raise status_error(response, f"{image.registry} answered HTTP {status} for {what}{_because(response)}.", _RUN_AGAIN)
+        verb = "requires credentials for" if credentials is None else "refuses these credentials for"
+        msg = f"{image.registry} {verb} {what} (HTTP {status}{because})."
+        raise AuthError(msg, hint=_login_hint(image) if credentials is None else access_hint(image))
+    raise status_error(response, f"{image.registry} answered HTTP {status} for {what}{because}.", _RUN_AGAIN)
 
 
 def status_error(response: httpx.Response, message: str, hint: str) -> RegistryError:
@@ -48,16 +61,36 @@ def status_error(response: httpx.Response, message: str, hint: str) -> RegistryE
     return RegistryError(message, hint=hint)
 
 
-def connection_error(error: httpx.HTTPError | TimeoutError, image: ImageName, what: str) -> RegistryError:
-    """Return the error for a request without an answer."""
+def connection_error(
+    error: httpx.HTTPError | TimeoutError, image: ImageName, what: str, *, answered: bool
+) -> RegistryError:
+    """Return the error for a request without an answer.
+
+    Args:
+        error: What happened.
+        image: The image that the request was for.
+        what: The reference that the request was about.
+        answered: Whether the registry has answered before. One that has not may be starting, or may not exist.
+    """
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         msg = f"{image.registry} did not answer in time for {what}."
-        return RegistryError(msg, hint="Check the network, and run this again.")
+        return TransientError(msg, hint="Check the network, and run this again.")
     if isinstance(error, _DROPPED):
         msg = f"{image.registry} dropped the connection for {what}: {cause(error)}."
         return TransientError(msg, hint=_RUN_AGAIN)
     msg = f"{image.registry} could not be reached for {what}: {cause(error)}."
-    return RegistryError(msg, hint="Check --registry and the network. For a local registry: lr-ci registry up.")
+    hint = "Check --registry and the network. For a local registry: lr-ci registry up."
+    if isinstance(error, httpx.ConnectError) and not _is_certificate_error(error):
+        return TransientError(msg, hint=hint, within=math.inf if answered else _START_SECONDS)
+    return RegistryError(msg, hint=hint)
+
+
+def _is_certificate_error(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def service_error(error: Exception, image: ImageName) -> RegistryError:
@@ -66,13 +99,18 @@ def service_error(error: Exception, image: ImageName) -> RegistryError:
     return RegistryError(msg, hint="Start the registry, and pass --registry-service tcp://localhost:PORT.")
 
 
-def reason_of(response: httpx.Response) -> str:
-    """Return the first error of the registry's own JSON; empty for anything else, such as a proxy's HTML."""
+def reason_of(response: httpx.Response, credentials: Credentials | None) -> str:
+    """Return the first error of the registry's own JSON, without the caller's credentials.
+
+    It is empty for anything else, such as a proxy's HTML.
+    """
     try:
-        first = response.json()["errors"][0]
-        return quoted(f"{first.get('code', '')} {first.get('message', '')}".strip()).strip("'\"")
+        first = json_object(response.content)["errors"][0]
+        text = f"{first.get('code', '')} {first.get('message', '')}".strip()
     except (ValueError, LookupError, TypeError, AttributeError):
         return ""
+    sent = response.request.headers.get("Authorization", "").rpartition(" ")[2]
+    return quoted(redacted(text, [sent, *(() if credentials is None else credentials.secrets())])).strip("'\"")
 
 
 def access_hint(image: ImageName) -> str:
@@ -93,12 +131,21 @@ def _login_hint(image: ImageName) -> str:
     )
 
 
-def _because(response: httpx.Response) -> str:
-    reason = reason_of(response)
-    return f": {reason}" if reason else ""
-
-
 def _seconds_to_wait(response: httpx.Response) -> float:
-    """Read how long a server requests to wait (RFC 9110, `Retry-After` in seconds); 0 without such a header."""
+    """Read how long a server requests to wait (RFC 9110, `Retry-After`); 0 without such a header.
+
+    A date is compared with the server's own `Date`, as its clock may differ from this one.
+    """
     text = response.headers.get("Retry-After", "").strip()
-    return float(text) if _SECONDS.fullmatch(text) else 0.0
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    then, now = _date(text), _date(response.headers.get("Date", "")) or datetime.now(UTC)
+    return 0.0 if then is None else max((then - now).total_seconds(), 0.0)
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date

@@ -6,11 +6,13 @@ Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
 _CONTROL_OR_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_AUTHORIZATION = re.compile(r"\b(Basic|Bearer)(\s+)[A-Za-z0-9._~+/-]+=*", re.IGNORECASE)
+_SHORTEST_SECRET = 4
 _LINES = 3
 _LONGEST_LINE = 300
 _LONGEST_QUOTE = 80
@@ -26,6 +28,17 @@ def quoted(text: str) -> str:
     """Quote a text for a message: escaped, on one line and cut to a readable length."""
     cut = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
     return repr(cut) if cut.isprintable() else ascii(cut)
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """Return a text from outside without the secrets that it may repeat, and without `Authorization` headers.
+
+    A secret of less than four characters is left: it would be found in any text.
+    """
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "***")
+    return _AUTHORIZATION.sub(r"\1\2***", text)
 
 
 def listed(texts: Sequence[str]) -> str:

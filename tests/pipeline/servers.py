@@ -89,8 +89,8 @@ class Server:
 
 
 @contextmanager
-def serving(handler: Handler, *, name: str = "localhost") -> Iterator[Server]:
-    """Serve for the length of a block, on a free port."""
+def serving(handler: Handler, *, name: str = "localhost", port: int = 0) -> Iterator[Server]:
+    """Serve for the length of a block, on a free port if none is given."""
 
     class Requests(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -105,7 +105,10 @@ def serving(handler: Handler, *, name: str = "localhost") -> Iterator[Server]:
             if answer.drop:
                 self.close_connection = True
                 return
-            self.send_response(answer.status)
+            if "Date" in answer.headers:
+                self.send_response_only(answer.status)
+            else:
+                self.send_response(answer.status)
             for key, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
                 self.send_header(key, value)
             self.end_headers()
@@ -118,7 +121,7 @@ def serving(handler: Handler, *, name: str = "localhost") -> Iterator[Server]:
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Requests) as listening:
+    with ThreadingHTTPServer(("127.0.0.1", port), Requests) as listening:
         listening.daemon_threads = True
         server = Server(f"{name}:{listening.server_address[1]}", handler)
         thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -18,7 +18,8 @@ LAYERS = (
     ("promotion",),
     ("registry.client",),
     ("registry.authentication",),
-    ("registry.failures", "registry.credentials", "registry.retry", "rules.guards", "rules.tag_state"),
+    ("registry.failures", "rules.guards", "rules.tag_state"),
+    ("registry.credentials", "registry.retry", "registry.answers"),
     ("progress", "rules.planning", "rules.job_summary"),
     ("rules.labels", "rules.shared_options", "rules.report"),
     ("rules.tagging", "rules.checkout"),
@@ -43,6 +44,7 @@ EFFECTS = {
     "engine.failures": {"dagger"},
     "registry.client": {"httpx", "anyio"},
     "registry.failures": {"httpx"},
+    "registry.answers": {"httpx", "typing_extensions"},
     "registry.authentication": {"httpx", "typing_extensions"},
     "concurrency": {"anyio"},
     "registry.retry": {"anyio"},
@@ -54,6 +56,7 @@ REACHING_OUT = {
     "engine.git_objects": {"os", "pathlib"},
     "engine.failures": {"http"},
     "registry.client": {"ssl"},
+    "registry.failures": {"ssl"},
     "progress": {"sys"},
 }
 

@@ -16,13 +16,14 @@ from ci.engine.session.descriptions import Description
 from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session
-from ci.engine.store.buildah import TRANSFER_SECONDS, essence
+from ci.engine.store.buildah import STALL_SECONDS, TRANSFER_SECONDS, essence
 from ci.engine.store.containers import ContainerState
 from ci.engine.store.oci_images import OciImage, StoredImage, container_of, stored_image, write_image, write_index
 from ci.engine.store.registry_access import Logins, by_digest, credentials_file, image_reference, plain_registries
-from ci.system.docker_config import read_docker_config, registry_key
+from ci.system.docker_config import auth_entry, read_docker_config, registry_key
 from pipeline.rules.image_name import Reference
 from pipeline.rules.platforms import Platform
+from pipeline.rules.text import redacted
 
 _HTTP_PORT = 80
 _UNKNOWN_USER = re.compile(r"unauthorized|authentication required", re.IGNORECASE)
@@ -122,12 +123,14 @@ async def _push(session: Session, image: OciImage, name: Reference, logins: Logi
             "copy", "--all", "--quiet", "--policy", buildah.storage.policy, "--preserve-digests",
             "--digestfile", folder / "digest", f"--dest-tls-verify={'false' if name.is_loopback else 'true'}",
             f"oci:{image.layout}", f"docker://{name}",
-            time_limit=TRANSFER_SECONDS, program="skopeo",
+            time_limit=TRANSFER_SECONDS, stall_limit=STALL_SECONDS, program="skopeo",
             environment=buildah.storage.environment(auth=auth, plain=plain_registries([name.registry])),
         )  # fmt: skip
         if done.exit_code != 0:
             known = any(registry.startswith(name.registry) for registry in logins)
-            raise _refused(name, essence(done.stderr), known=known)
+            sent = [secret for login in logins.values() for secret in (login[1], auth_entry(*login)["auth"])]
+            reason = redacted(essence(done.stderr), sent)  # a registry may repeat what it was sent
+            raise _refused(name, reason, known=known)
         pushed = (folder / "digest").read_text(encoding="ascii").strip()
     if pushed != image.digest:
         msg = f"failed to publish {name}: the registry has {pushed}, but {image.digest} was sent"

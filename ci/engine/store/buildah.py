@@ -18,7 +18,7 @@ from ci.engine.errors import QueryFailedError
 from ci.engine.store.overlay import container_layers, detach
 from ci.engine.store.session_folders import SessionFolders
 from ci.engine.store.storage import Storage
-from ci.system.processes import Completed, LineSink, run_process
+from ci.system.processes import Completed, LineSink, StalledError, run_process
 from pipeline.rules.platforms import Platform
 
 DATE = "1000000000"
@@ -32,6 +32,9 @@ TRANSFER_SECONDS = 3600.0
 
 CLEANUP_SECONDS = 60.0
 """How long it may take to remove a working container or all that a session leaves; a later command does the rest."""
+
+STALL_SECONDS = 120.0
+"""How long a transfer from or to a registry may make no progress; a registry needs some time to store a large layer."""
 
 _SHORT = 120.0
 _INTERNAL = re.compile(r"\s*&imagebuilder\.Step\{.*\}")
@@ -55,6 +58,7 @@ class Buildah:
         self,
         *arguments: str | os.PathLike[str],
         time_limit: float = _SHORT,
+        stall_limit: float | None = None,
         environment: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
         on_stdout: LineSink | None = None,
@@ -66,6 +70,7 @@ class Buildah:
         Args:
             arguments: The arguments of the program.
             time_limit: Seconds after which it is stopped.
+            stall_limit: The period in seconds in each of which it must make progress.
             environment: Its environment; that of the store, without credentials, when None.
             stdin: Its standard input.
             on_stdout: Called with each line of standard output.
@@ -82,6 +87,7 @@ class Buildah:
                 return await run_process(
                     [*guard, program, *arguments],
                     time_limit=time_limit,
+                    stall_limit=stall_limit,
                     env=self.storage.environment() if environment is None else environment,
                     cwd=self.folders.own,
                     stdin=stdin,
@@ -91,6 +97,9 @@ class Buildah:
             except FileNotFoundError as e:
                 msg = f"{program} is not installed, and the embedded engine requires it"
                 raise QueryFailedError(msg, hint="`make setup` installs it; a Dagger engine does not need it.") from e
+            except StalledError as e:
+                msg = f"{program} {arguments[0]} made {e} and was stopped"
+                raise QueryFailedError(msg) from e
             except TimeoutError as e:
                 msg = f"{program} {arguments[0]} took longer than {time_limit:.0f} s and was stopped"
                 raise QueryFailedError(msg) from e
@@ -178,7 +187,8 @@ class Buildah:
         """Pull an image, unless the store has its current version, and return its id."""
         return await self.ask(
             "pull", "--quiet", "--policy", "always", "--signature-policy", self.storage.policy,
-            "--platform", str(platform), f"docker://{address}", time_limit=TRANSFER_SECONDS, environment=environment,
+            "--platform", str(platform), f"docker://{address}", environment=environment,
+            time_limit=TRANSFER_SECONDS, stall_limit=STALL_SECONDS,
         )  # fmt: skip
 
     async def inspect(self, image: str) -> Mapping[str, Any]:

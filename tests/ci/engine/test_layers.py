@@ -35,7 +35,9 @@ LAYERS = (
 )
 
 # Leaves of the product that the engine shares; its errors are not among them.
-SHARED = {f"pipeline.rules.{name}" for name in ("dockerfile", "image_name", "media_types", "platforms", "stages")}
+SHARED = {
+    f"pipeline.rules.{name}" for name in ("dockerfile", "image_name", "media_types", "platforms", "stages", "text")
+}
 ROOMS_BELOW = ("ci.system.", "ci.dockerfile.")
 
 MODULES = sorted(

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from ci.system import processes as process
-from ci.system.processes import Completed, run_process, stop_group
+from ci.system.processes import Completed, StalledError, run_process, stop_group
 
 SECONDS = 60.0
 TIMES = (0.5, 5.0, 50.0)
@@ -229,6 +229,18 @@ async def out_of_time(script: str, *begun: Path) -> None:
         if all(file.exists() and file.read_text() for file in begun):
             return
     pytest.fail(f"it never wrote {[file.name for file in begun]}")
+
+
+async def test_a_child_without_progress_is_stopped(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    with pytest.raises(StalledError):
+        await run_process(shell(f"echo $$ > {started}; exec sleep 60"), time_limit=SECONDS, stall_limit=0.5)
+    assert not is_running(int(started.read_text()))
+
+
+async def test_a_child_that_makes_progress_is_not_stopped() -> None:
+    code = "import time\nfor _ in range(20):\n    print('x' * 1000, flush=True)\n    time.sleep(0.1)"
+    assert (await run_process(python(code), time_limit=SECONDS, stall_limit=1.5)).exit_code == 0
 
 
 async def test_cancelling_stops_the_child_and_what_it_started(tmp_path: Path) -> None:

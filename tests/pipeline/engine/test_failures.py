@@ -6,8 +6,10 @@ import dagger
 import gql
 import pytest
 from dagger._exceptions import QueryErrorValue
+from pydantic import SecretStr
 
 from pipeline.engine.failures import build_error, pull_error, upload_error
+from pipeline.registry.credentials import Credentials
 from pipeline.rules.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError, TransientError
 from pipeline.rules.http_statuses import RETRIED
 from tests.pipeline.samples import IMAGE
@@ -127,6 +129,10 @@ def test_a_registry_that_refuses_is_an_auth_error_with_the_way_out(text: str) ->
         ('failed to do request: Put "https://ghcr.io/v2/": read tcp 1.2.3.4: connection reset by peer', True),
         ('failed to do request: Put "https://ghcr.io/v2/": dial tcp: lookup ghcr.io: no such host', False),
         ("unexpected status from PUT request to https://ghcr.io/v2/a/b/manifests/x: 400 Bad Request", False),
+        ("unexpected status from PUT request to https://ghcr.io/v2/a/b/manifests/x: 404 Not Found", False),
+        ("dial tcp 127.0.0.1:5001: connect: connection refused", True),
+        ("skopeo copy made no progress in 120 s and was stopped", True),
+        ("initiating layer upload to /v2/a/b/blobs/uploads/ in ghcr.io: unknown: try later", True),
     ],
 )
 def test_any_other_failure_to_upload_can_be_tried_again(text: str, *, transient: bool) -> None:
@@ -135,6 +141,16 @@ def test_any_other_failure_to_upload_can_be_tried_again(text: str, *, transient:
     assert isinstance(error, TransientError) is transient
     assert REFERENCE in error.message
     assert "again" in error.hint
+
+
+def test_a_registry_that_repeats_the_credentials_is_not_quoted_with_them() -> None:
+    credentials = Credentials(username="mona", password=SecretStr("hunter2"))
+    basic = credentials.basic()
+    for make in (upload_error, pull_error):
+        for text in (f"denied: {basic}", "x: hunter2 is invalid", f"bad header {basic.removeprefix('Basic ')}"):
+            error = make(_engine_says(text), IMAGE, REFERENCE, credentials)
+            assert "***" in error.message
+            assert not [secret for secret in ("hunter2", basic) if secret in str(error)]
 
 
 def test_an_engines_text_of_a_retried_status_is_transient() -> None:

@@ -4,7 +4,7 @@ import base64
 import logging
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ from pipeline.registry.credentials import Credentials
 from pipeline.registry.failures import access_hint
 from pipeline.rules.errors import AuthError, RegistryError
 from pipeline.rules.image_name import ImageName
-from tests.pipeline.samples import DIGEST
+from tests.pipeline.images import digest_of
 from tests.pipeline.servers import DROP, Answer, Asked, Handler, Server, as_json, serving
 from tests.pipeline.strategies import anything
 from tests.registry_fixtures import PASSWORD, USER, RunningRegistry
@@ -26,6 +26,8 @@ TOKEN = "the.bearer-token_of~this/test+=="
 CREDENTIALS = Credentials(username="mona", password=SecretStr(SECRET))
 BASIC = "Basic " + base64.b64encode(f"mona:{SECRET}".encode()).decode()
 REPOSITORY = "acme/app"
+CONTENT = b"{}"
+DIGEST = digest_of(CONTENT)
 MANIFEST_PATH = f"/v2/{REPOSITORY}/manifests/x"
 
 
@@ -88,7 +90,7 @@ def _guarded(realm: str, *, token: str = TOKEN) -> Handler:
         if request.authorization != f"Bearer {token}":
             challenge = f'Bearer realm="{realm}",service="the registry",scope="repository:other:pull"'
             return as_json({"errors": [{"code": "UNAUTHORIZED"}]}, 401, WWW_Authenticate=challenge)
-        return Answer(200, headers={"Docker-Content-Digest": DIGEST})
+        return Answer(200, CONTENT, {"Docker-Content-Digest": DIGEST})
 
     return answer
 
@@ -132,7 +134,7 @@ async def test_a_token_is_asked_for_this_repository_and_used_again(guarded: Serv
     assert asked.parameter("scope") == "repository:acme/app:pull,push"
     assert asked.parameter("service") == "the registry"
     assert asked.parameter("flavour") == "x"
-    assert [request.authorization for request in guarded.asked] == [None, *[f"Bearer {TOKEN}"] * 3]
+    assert [request.authorization for request in guarded.asked] == [None, *[f"Bearer {TOKEN}"] * 4]
 
 
 async def test_credentials_are_sent_to_the_token_service_alone(guarded: Server, token_service: Server) -> None:
@@ -283,8 +285,91 @@ async def test_another_host_that_a_redirect_leads_to_cannot_ask_for_the_credenti
 
 async def test_another_scheme_is_an_auth_error() -> None:
     unknown = as_json({}, 401, WWW_Authenticate='Digest realm="x"')
-    with serving(lambda _: unknown) as server, pytest.raises(AuthError, match="requires credentials"):
+    with serving(lambda _: unknown) as server, pytest.raises(AuthError, match="refuses these credentials"):
         await _ask(server)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_nobody_who_gave_a_token_is_told_to_give_one(status: int) -> None:
+    with serving(lambda _: Answer(status)) as server, pytest.raises(AuthError, match="refuses these") as caught:
+        await _ask(server)
+    assert "Check the user and the token" in caught.value.hint
+
+
+class Expiring:
+    """A registry whose tokens are refused some time after they were accepted.
+
+    Attributes:
+        refused: How many requests with a token are refused, once the first was accepted.
+        challenge: Whether it says again how to authorise.
+    """
+
+    def __init__(self, service: Server, refused: int, *, challenge: bool) -> None:
+        self._ask_first = _guarded(f"{service.url}/token")
+        self._refused = refused
+        self._challenge = challenge
+        self._accepted = False
+
+    def __call__(self, request: Asked) -> Answer:
+        if request.authorization is None:
+            return self._ask_first(request)
+        if self._accepted and self._refused > 0:
+            self._refused -= 1
+            without_token = replace(request, headers={})
+            return self._ask_first(without_token) if self._challenge else Answer(401)
+        self._accepted = True
+        return self._ask_first(request)
+
+
+@pytest.mark.parametrize("challenge", [True, False])
+async def test_one_refusal_in_mid_run_renews_the_token(token_service: Server, challenge: bool) -> None:  # noqa: FBT001
+    with serving(Expiring(token_service, 1, challenge=challenge)) as server:
+        assert await _ask(server, times=3) == DIGEST
+    assert len(token_service.asked) == 2
+
+
+async def test_a_second_refusal_in_mid_run_is_final(token_service: Server) -> None:
+    expiring = Expiring(token_service, 99, challenge=True)
+    with serving(expiring) as server, pytest.raises(AuthError, match="refuses these credentials"):
+        await _ask(server, times=3)
+    assert len(token_service.asked) == 2
+
+
+async def test_one_refusal_in_mid_run_sends_a_password_again() -> None:
+    answers = iter([401, 200, 401, 200])
+    challenge = {"WWW-Authenticate": 'Basic realm="x"'}
+    with serving(lambda _: Answer(next(answers), headers=challenge)) as server:
+        async with open_registry(_image(server), CREDENTIALS) as registry:
+            await registry.check_access()
+            await registry.check_access()
+    assert [request.authorization for request in server.asked] == [None, BASIC, BASIC, BASIC]
+
+
+@pytest.mark.parametrize("form", ["Basic {basic}", "token {secret} is invalid", "Bearer {token}", "{basic}"])
+async def test_a_registry_that_repeats_the_credentials_is_not_quoted_with_them(form: str) -> None:
+    text = form.format(basic=BASIC.removeprefix("Basic "), secret=SECRET, token=TOKEN)
+    echo = as_json({"errors": [{"code": "DENIED", "message": f"no access with {text}, sorry"}]}, 403)
+    with serving(lambda _: echo) as server:
+        async with open_registry(_image(server), CREDENTIALS) as registry:
+            with pytest.raises(AuthError, match=r"no access with .*\*\*\*") as caught:
+                await registry.check_access()
+    assert _holds_no_secret(_everything(caught.value))
+
+
+async def test_a_registry_that_repeats_a_token_is_not_quoted_with_it(token_service: Server) -> None:
+    echo = as_json({"errors": [{"code": "DENIED", "message": f"{TOKEN} has no access"}]}, 403)
+    ask_first = _guarded(f"{token_service.url}/token")
+    with serving(lambda request: ask_first(request) if request.authorization is None else echo) as server:
+        async with open_registry(_image(server), CREDENTIALS) as registry:
+            with pytest.raises(AuthError, match=r"DENIED \*\*\* has no access") as caught:
+                await registry.check_access()
+    assert _holds_no_secret(_everything(caught.value))
+
+
+async def test_deeply_nested_json_is_no_token(guarded: Server, token_service: Server) -> None:
+    token_service.handler = lambda _: Answer(200, b"[" * 60_000)
+    with pytest.raises(RegistryError, match="without a token"):
+        await _ask(guarded)
 
 
 async def test_no_log_holds_a_secret(guarded: Server, token_service: Server, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
 import socketserver
 import threading
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -16,6 +20,7 @@ from typing_extensions import override
 from pipeline.registry.client import Registry, open_registry
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.manifests import Manifest
+from pipeline.registry.retry import RetryPolicy
 from pipeline.rules.errors import AuthError, PipelineError, RegistryError
 from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.image_name import ImageName
@@ -247,7 +252,7 @@ async def test_a_dropped_connection_is_reported() -> None:
 @pytest.mark.parametrize("failure", [DROP, *map(Answer, sorted(RETRIED))], ids=lambda one: one.status)
 async def test_what_passes_by_itself_is_tried_again(failure: Answer, method: str, times: int) -> None:
     good = Answer(200, IMAGE.manifest, {"Content-Type": MANIFEST, "Docker-Content-Digest": IMAGE.digest})
-    answers = iter([*[failure] * times, good])
+    answers = iter([*[failure] * times, good, good])
     with serving(lambda _: next(answers)) as server:
         async with _opened(server.host) as registry:
             match method:
@@ -257,7 +262,8 @@ async def test_what_passes_by_itself_is_tried_again(failure: Answer, method: str
                     assert await registry.digest_of("x") == IMAGE.digest
                 case _:
                     assert await registry.put_tag("x", _manifest(IMAGE.manifest)) == IMAGE.digest
-    assert server.lines() == [f"{method} {MANIFESTS}/x"] * (times + 1)
+    confirmed = [f"GET {MANIFESTS}/x"] if method == "HEAD" else []
+    assert server.lines() == [*[f"{method} {MANIFESTS}/x"] * (times + 1), *confirmed]
     assert {request.body for request in server.asked} == {IMAGE.manifest if method == "PUT" else b""}
 
 
@@ -334,8 +340,8 @@ async def test_a_registry_that_does_not_answer_in_time_is_reported(
     monkeypatch: pytest.MonkeyPatch, pieces: tuple[bytes, ...]
 ) -> None:
     """It says nothing at all, or so little at a time that no single wait is too long."""
-    monkeypatch.setattr("pipeline.registry.client._REQUEST_SECONDS", 0.2)
-    with _sending(*pieces) as host, anyio.fail_after(5):
+    monkeypatch.setattr("pipeline.registry.client._REQUEST_SECONDS", 0.1)
+    with _sending(*pieces) as host, anyio.fail_after(60):
         async with _opened(host) as registry:
             with pytest.raises(RegistryError, match="did not answer in time"):
                 await registry.manifest("x")
@@ -359,6 +365,165 @@ async def test_a_configuration_with_other_bytes_is_not_believed() -> None:
     async with _standing_in(_always(Answer(200, forged.config))) as registry:
         with pytest.raises(RegistryError, match=r"configuration of .* has digest sha256:.*, but should have"):
             await registry.images(_manifest(IMAGE.manifest))
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET", "PUT"])
+async def test_one_wrong_digest_is_asked_for_again(method: str) -> None:
+    good = Answer(200, IMAGE.manifest, {"Content-Type": MANIFEST, "Docker-Content-Digest": IMAGE.digest})
+    wrong = [replace(good, headers={**good.headers, "Docker-Content-Digest": DIGEST})]
+
+    def answer(request: Asked) -> Answer:
+        return wrong.pop() if request.method == method and wrong else good
+
+    async with _standing_in(answer) as registry:
+        if method == "PUT":
+            assert await registry.put_tag("x", _manifest(IMAGE.manifest)) == IMAGE.digest
+        else:
+            assert await registry.digest_of("x") == IMAGE.digest
+    assert not wrong
+
+
+async def test_a_wrong_digest_for_ever_is_an_error_of_the_registry(clock: Clock) -> None:
+    def answer(request: Asked) -> Answer:
+        return Answer(200, IMAGE.manifest, {"Docker-Content-Digest": DIGEST} if request.method == "HEAD" else {})
+
+    async with _standing_in(answer) as registry:
+        with pytest.raises(RegistryError, match=f"has digest {IMAGE.digest}, but the registry reported"):
+            await registry.digest_of("x")
+    assert sum(clock.slept) <= 10
+
+
+async def test_a_digest_that_is_known_is_not_confirmed_again() -> None:
+    good = Answer(200, IMAGE.manifest, {"Docker-Content-Digest": IMAGE.digest})
+    with serving(_always(good)) as server:
+        async with _opened(server.host) as registry:
+            await registry.put_tag("x", _manifest(IMAGE.manifest))
+            assert await registry.digest_of("x") == IMAGE.digest
+    assert [request.method for request in server.asked] == ["PUT", "HEAD"]
+
+
+CUT = Answer(200, b"{", {"Content-Length": "1000", "Connection": "close"})
+
+
+async def test_a_body_that_ends_early_is_asked_for_again() -> None:
+    document = json.dumps({"config": {"digest": digest_of(b"{}")}}).encode()
+    answers = iter([CUT, Answer(200, document), CUT, Answer(200, b"{}"), CUT, as_json({"tags": ["x"]})])
+    async with _standing_in(lambda _: next(answers)) as registry:
+        manifest = await registry.manifest("x")
+        assert manifest is not None
+        assert await registry.images(manifest)
+        assert await registry.tags() == ["x"]
+
+
+async def test_a_list_of_tags_that_is_cut_is_asked_for_again() -> None:
+    answers = iter([Answer(200, b'{"tags": ["x'), as_json({"tags": ["x"]})])
+    async with _standing_in(lambda _: next(answers)) as registry:
+        assert await registry.tags() == ["x"]
+
+
+async def test_a_registry_that_restarts_is_waited_for() -> None:
+    port = free_port()
+    image = ImageName(registry=f"127.0.0.1:{port}", repository=REPOSITORY)
+    with ExitStack() as stack:
+
+        def start(_: str) -> None:
+            stack.enter_context(serving(_always(Answer()), port=port))
+
+        async with open_registry(image, None, retries=RetryPolicy(notice=start)) as registry:
+            await registry.check_access()
+
+
+async def test_a_registry_that_answered_is_waited_for_longer_than_one_that_may_not_exist(clock: Clock) -> None:
+    with serving(_always(Answer())) as server:
+        async with _opened(server.host) as registry:
+            await registry.check_access()
+            server.handler = _always(DROP)
+            with pytest.raises(RegistryError):
+                await registry.check_access()
+    known = sum(clock.slept)
+    clock.slept.clear()
+    async with _opened(f"localhost:{free_port()}") as registry:
+        with pytest.raises(RegistryError, match=r"could not be reached .*Tried \d+ times"):
+            await registry.check_access()
+    assert sum(clock.slept) <= 10 < known
+
+
+async def test_a_wait_until_a_date_is_kept(clock: Clock) -> None:
+    """By the server's own clock, which may differ from this one."""
+    dates = {"Date": "Fri, 27 Nov 2020 10:00:00 GMT", "Retry-After": "Fri, 27 Nov 2020 10:00:42 GMT"}
+    answers = iter([Answer(503, headers=dates), Answer()])
+    async with _standing_in(lambda _: next(answers)) as registry:
+        await registry.check_access()
+    assert clock.slept == [42.0]
+
+
+@pytest.mark.parametrize("text", ["soon", "", "-1", "Fri, 99 Nov 2020 10:00:42 GMT", "Fri, 27 Nov 2020 10:00:42"])
+async def test_a_wait_that_cannot_be_read_is_a_short_one(clock: Clock, text: str) -> None:
+    answers = iter([Answer(503, headers={"Retry-After": text}), Answer()])
+    async with _standing_in(lambda _: next(answers)) as registry:
+        await registry.check_access()
+    assert clock.slept[0] < 1
+
+
+def _bomb(megabytes: int) -> bytes:
+    packer = zlib.compressobj(9, wbits=31)
+    return b"".join(packer.compress(bytes(1024**2)) for _ in range(megabytes)) + packer.flush()
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_an_answer_beyond_its_limit_is_reported(encoding: str) -> None:
+    body = _bomb(10) if encoding == "gzip" else bytes(10 * 1024**2)
+    with serving(_always(Answer(200, body, {"Content-Encoding": encoding}))) as server:
+        async with _opened(server.host) as registry:
+            with pytest.raises(RegistryError, match="with more than 4 MiB"):
+                await registry.manifest("x")
+            with pytest.raises(RegistryError, match="with more than 8 MiB"):
+                await registry.images(_manifest(IMAGE.manifest))
+            with pytest.raises(RegistryError, match="with more than 8 MiB"):
+                await registry.tags()
+            with pytest.raises(RegistryError, match="with more than 64 KiB"):
+                await registry.check_access()
+    assert {request.headers["accept-encoding"] for request in server.asked} == {"identity"}
+
+
+async def test_memory_is_bounded_whatever_an_answer_unpacks_to() -> None:
+    bomb = _bomb(1024)
+    tracemalloc.start()
+    try:
+        async with _standing_in(_always(Answer(500, bomb, {"Content-Encoding": "gzip"}))) as registry:
+            with pytest.raises(RegistryError, match="HTTP 500"):
+                await registry.manifest("x")
+        assert tracemalloc.get_traced_memory()[1] < 20 * 1024**2
+    finally:
+        tracemalloc.stop()
+
+
+async def test_a_compressed_answer_is_read_although_none_was_requested() -> None:
+    packed = Answer(200, gzip.compress(IMAGE.manifest), {"Content-Encoding": "gzip"})
+    async with _standing_in(_always(packed)) as registry:
+        assert await registry.manifest("x") == _manifest(IMAGE.manifest)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, b"not gzip", {"Content-Encoding": "gzip"}),
+        Answer(200, gzip.compress(IMAGE.manifest)[:-20], {"Content-Encoding": "gzip"}),
+        Answer(200, b"x", {"Content-Encoding": "br"}),
+    ],
+    ids=["invalid", "cut", "unknown"],
+)
+async def test_an_encoded_answer_that_cannot_be_read_is_reported(answer: Answer) -> None:
+    async with _standing_in(_always(answer)) as registry:
+        with pytest.raises(RegistryError):
+            await registry.manifest("x")
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_deeply_nested_json_is_an_invalid_answer(status: int) -> None:
+    async with _standing_in(_always(Answer(status, b"[" * 200_000))) as registry:
+        with pytest.raises(RegistryError):
+            await registry.tags()
 
 
 async def test_a_registry_that_names_no_digest_is_asked_for_the_bytes() -> None:
@@ -514,9 +679,10 @@ async def test_a_list_without_tags_is_empty() -> None:
         assert await registry.tags() == []
 
 
-async def test_a_stored_manifest_is_told_as_the_registry_names_it() -> None:
+async def test_a_manifest_that_is_stored_as_another_is_reported() -> None:
     async with _standing_in(_always(Answer(201, headers={"Docker-Content-Digest": DIGEST}))) as registry:
-        assert await registry.put_tag("x", _manifest(IMAGE.manifest)) == DIGEST
+        with pytest.raises(RegistryError, match=f"was stored as '{DIGEST}', not as {IMAGE.digest}"):
+            await registry.put_tag("x", _manifest(IMAGE.manifest))
 
 
 async def test_a_registry_on_this_machine_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from pipeline.rules.text import last_lines, listed, one_line, quoted
+from pipeline.rules.text import last_lines, listed, one_line, quoted, redacted
 from tests.pipeline.strategies import anything
 
 
@@ -42,3 +42,8 @@ def test_up_to_five_texts_are_listed() -> None:
 
 def test_a_listed_text_with_control_characters_is_quoted() -> None:
     assert listed(("a\x1b[31m\n",)) == "'a\\x1b[31m\\n'"
+
+
+def test_what_a_server_repeats_of_a_secret_is_hidden() -> None:
+    assert redacted("Basic bW9uYTpodW50ZXIy, hunter2", ["hunter2"]) == "Basic ***, ***"
+    assert redacted("bearer a.b-c_d== abc", ["abc"]) == "bearer *** abc"
