@@ -57,6 +57,8 @@ class Promotion:
         self._manifests: dict[str, Manifest] = {}
         self._images: dict[str, TaggedImage | None] = {}
         self._released: str | None = None
+        self._lists = True
+        self._complaint = ""
 
     async def existing_image(self) -> Manifest | None:
         """Return the image of the commit, if the registry has one when the run starts.
@@ -153,7 +155,13 @@ class Promotion:
     async def _settle(self, state: TagState, manifest: Manifest) -> Decision:
         """Read, guard and write a tag; the commit's tag, which the others follow, is then read again."""
         retries = self._registry.retries
-        decision = await retries.run(lambda: self._attempt(state.tag, manifest))
+        try:
+            decision = await retries.run(lambda: self._attempt(state.tag, manifest))
+        except TransientError:
+            if not self._complaint:
+                raise
+            self._lists = False  # `latest` stays where it is; nothing else needs the list
+            decision = await retries.run(lambda: self._attempt(state.tag, manifest))
         if isinstance(decision, Put) and state.tag.kind is TagKind.SHA:
             again = await retries.run(lambda: self._attempt(state.tag, manifest))
             return again if isinstance(again, Adopt) else decision
@@ -238,12 +246,19 @@ class Promotion:
         version = self._plan.tags.version
         if self._plan.tags.latest is not LatestPolicy.AUTO or version is None or (is_own and not state.sent):
             return otherwise
-        try:
-            highest = highest_stable(await self._all_tags())
-        except TransientError:
-            raise
-        except (RegistryError, AuthError) as error:
-            return Keep(f"the list of tags cannot be read: {error.message}")
+        highest = None
+        if self._lists:
+            try:
+                highest, self._complaint = highest_stable(await self._all_tags()), ""
+            except (RegistryError, AuthError) as error:
+                self._complaint = error.message
+                if isinstance(error, TransientError):
+                    raise
+        if self._complaint:
+            reason = f"the list of tags cannot be read: {self._complaint}"
+            if is_own:
+                self._progress.notice(f"latest moved, but may have gone back: {reason}")
+            return Present() if is_own else Keep(reason)
         if highest is None or highest <= version:
             return otherwise
         reason = f"{highest} is a higher release than {version}"

@@ -28,7 +28,7 @@ from pipeline.rules.report import BuildReport, TagOutcome
 from pipeline.rules.shared_options import RunRequest
 from pipeline.run import RegistryAccess, publish_run
 from tests.faults.registry import PASSWORD, USER, Fault, Step, faulty_registry
-from tests.pipeline.samples import checkout
+from tests.pipeline.samples import Order, checkout
 
 CREDENTIALS = Credentials(username=USER, password=SecretStr(PASSWORD))
 TIMES: dict[str, float] = {"once": 1, "thrice": 3, "for ever": math.inf}
@@ -36,7 +36,9 @@ SECONDS = 90.0
 """The limit of a cell: far more than it takes, as the machine may be busy, and far less than an hour."""
 
 _ENGINE_STEPS = {Step.BLOB, Step.POST, Step.PATCH, Step.PUT, Step.UPLOADED}
-_CLAIM = re.compile(r"Done: (?P<done>.*?); not written: (?P<missing>.*)\.$", re.MULTILINE)
+_CLAIM = re.compile(
+    r"Done: (?P<done>[^;]*?)(?:; not written: (?P<missing>[^;]*?))?(?:; not known: [^;]*)?\.$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ async def run_cell(cell: Cell, name: str, source: Source, upstream: str) -> Resu
 
 async def _publish(plan: RunPlan, source: Source, heard: Heard, seconds: float) -> BuildReport:
     builder = DaggerBuilder(source, EngineAccess(CREDENTIALS))
-    return await publish_run(plan, builder, RegistryAccess(CREDENTIALS, timeout=seconds), heard)
+    return await publish_run(plan, builder, RegistryAccess(CREDENTIALS, timeout=seconds), Order(), heard)
 
 
 async def _rerun(plan: RunPlan, source: Source, upstream: str) -> list[str]:
@@ -213,7 +215,7 @@ def _untrue(plan: RunPlan, report: BuildReport | None, error: str, upstream: str
     if claim is None:
         return []
     done = {name for name in claim["done"].split(", ") if name != "no tag"}
-    missing = set(claim["missing"].split(", "))
+    missing = set(filter(None, (claim["missing"] or "").split(", ")))
     found = [f"said to be done, but is not: {name}" for name in done if _digest(plan, name, upstream) is None]
     return found + [f"said not to be written, but is: {name}" for name in missing if _digest(plan, name, upstream)]
 

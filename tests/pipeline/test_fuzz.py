@@ -150,7 +150,7 @@ class Transport:
         self.sent.append(request)
         answer = self.answers[min(len(self.sent), len(self.answers)) - 1]
         headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
-        return httpx.Response(answer.status, headers=headers, content=answer.body, request=request)
+        return httpx.Response(answer.status, headers=headers, stream=httpx.ByteStream(answer.body), request=request)
 
 
 Operation = Callable[[Registry], Awaitable[object]]

@@ -14,7 +14,7 @@ from pipeline.rules.planning import plan_run
 from pipeline.rules.shared_options import RunRequest
 from pipeline.run import RegistryAccess, publish_run
 from tests.pipeline.images import MANIFEST, Builder, Image
-from tests.pipeline.samples import checkout
+from tests.pipeline.samples import Order, checkout
 from tests.pipeline.servers import Answer, Asked, proxy
 from tests.pipeline.test_publishing import Heard
 from tests.registry_fixtures import RunningRegistry
@@ -30,7 +30,7 @@ async def test_fifty_publications_at_once_all_end(registry: RunningRegistry) -> 
     async def publish(name: str) -> None:
         request = RunRequest(registry=registry.host, owner="many", name=name, ref="refs/tags/v1.2.3")
         plan = plan_run(request, checkout())
-        report = await publish_run(plan, Builder(plan, registry.url), RegistryAccess(), Heard())
+        report = await publish_run(plan, Builder(plan, registry.url), RegistryAccess(), Order(), Heard())
         digests[name] = report.digest
 
     names = [f"image-{number}" for number in range(50)]
