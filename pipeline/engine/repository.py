@@ -28,8 +28,8 @@ _GIT = ".git"
 _CONFIG_PATH = ".git/config"
 _INDEX = ".git/index"
 _SHALLOW = ".git/shallow"
-_NO_COMMON_ANCESTOR = "git merge-base failed"
-"""An engine's message if the repository does not hold a commit, or two commits have no ancestor in common."""
+_NO_COMMON_ANCESTOR = ("git merge-base failed", "failed to fetch ref")
+"""An engine's messages if the repository does not hold a commit, or two commits have no ancestor in common."""
 _RULES = (".gitignore", ".gitattributes")
 _GLOB = re.compile(r"[*?\[\]\\]")
 
@@ -114,7 +114,7 @@ class WorkspaceHistory:
             is_descendant = common == ancestor
             return None if not is_descendant and await top.glob(_SHALLOW) else is_descendant
         except dagger.QueryError as error:
-            if _NO_COMMON_ANCESTOR in str(error):
+            if any(text in str(error) for text in _NO_COMMON_ANCESTOR):
                 return None
             msg = f"Git could not compare commit {commit} with {ancestor}: {cause(error)}."
             raise CheckoutError(msg) from error

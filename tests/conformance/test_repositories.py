@@ -65,3 +65,20 @@ async def test_the_committed_tree_does_not_change_with_edits(dag: dagger.Client,
 
     assert await after.file("file.txt").contents() == "one\n"
     assert await after.digest() == await before.digest()
+
+
+async def test_the_common_ancestor_of_two_commits_is_found(dag: dagger.Client, checkout: Path) -> None:
+    first = git(checkout, "rev-parse", "HEAD")
+    git(checkout, "commit", "--quiet", "--allow-empty", "--message=second")
+    second = git(checkout, "rev-parse", "HEAD")
+    git(checkout, "checkout", "--quiet", "--orphan", "other")
+    git(checkout, "commit", "--quiet", "--allow-empty", "--message=unrelated")
+    unrelated = git(checkout, "rev-parse", "HEAD")
+
+    repository = dag.host().directory(str(checkout)).as_git()
+
+    assert await repository.commit(first).common_ancestor(repository.commit(second)).commit() == first
+    assert await repository.commit(second).common_ancestor(repository.commit(first)).commit() == first
+    for one in (unrelated, "0" * 39 + "1"):
+        with pytest.raises(dagger.QueryError, match="git merge-base failed"):
+            await repository.commit(one).common_ancestor(repository.commit(first)).commit()

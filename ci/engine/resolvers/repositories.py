@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ci.engine.session.descriptions import Description
 from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.session import Session
 from ci.engine.store.git_repository import GitRefInfo, LocalRepository, Uncommitted
@@ -80,8 +81,9 @@ async def ref_name(_session: Session, state: GitRefState) -> str:
 
 
 @RESOLVERS.field("GitRef.commonAncestor")
-async def common_ancestor(_session: Session, state: GitRefState, *, other: GitRefState) -> GitRefState:
-    found = await state.repository.common_ancestor(state.info.commit, other.info.commit)
+async def common_ancestor(session: Session, state: GitRefState, *, other: Description) -> GitRefState:
+    second = await session.value(other, GitRefState)
+    found = await state.repository.common_ancestor(state.info.commit, second.repository, second.info.commit)
     return GitRefState(state.repository, GitRefInfo(found, found))
 
 

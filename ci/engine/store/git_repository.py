@@ -105,10 +105,11 @@ class LocalRepository:
         """List the tags by their names."""
         return [name.removeprefix("refs/tags/") for name in await self._refs() if name.startswith("refs/tags/")]
 
-    async def common_ancestor(self, one: str, other: str) -> str:
-        """Return the best common ancestor of two commits."""
-        arguments = ("merge-base", "--end-of-options", one, other)
-        done = await self._run(arguments, None)
+    async def common_ancestor(self, commit: str, repository: LocalRepository, other: str) -> str:
+        """Return the best common ancestor of a commit and one of the same or another repository."""
+        objects = await repository._git("rev-parse", "--path-format=absolute", "--git-path", "objects")
+        env = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
+        done = await self._run(("merge-base", "--end-of-options", commit, other), env)
         if done.exit_code:
             msg = f"git merge-base failed: {complaint(done)}"
             raise GitError(msg)

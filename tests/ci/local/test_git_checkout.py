@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ci.local.git_checkout import HostCheckout, read_host_checkout
+from ci.local.git_checkout import HostCheckout, HostHistory, read_host_checkout
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.exit_codes import ExitCode
+from pipeline.rules.refs import CommitSha
 from tests.ci.repositories import Repository, new_repository
 
 COMMITTED = datetime(2025, 11, 3, 13, 30, 5, tzinfo=UTC)
@@ -447,3 +448,37 @@ async def test_the_origin_is_as_it_was_given(repository: Repository, origin: str
     if origin is not None:
         repository.git("remote", "add", "origin", origin)
     assert (await read(repository)).checkout.origin == origin
+
+
+class TestTheOrderOfCommits:
+    UNKNOWN = "0" * 39 + "1"
+
+    async def test_is_known_where_git_holds_both(self, repository: Repository) -> None:
+        first, second = repository.head, repository.commit()
+        assert await _descends(repository, second, first) is True
+        assert await _descends(repository, first, second) is False
+        repository.git("checkout", "--quiet", "-b", "other", first)
+        sibling = repository.commit("Another way")
+        assert await _descends(repository, sibling, second) is False
+
+    async def test_is_not_known_where_git_lacks_one(self, repository: Repository, tmp_path: Path) -> None:
+        assert await _descends(repository, self.UNKNOWN, repository.head) is None
+        assert await _descends(repository, repository.head, self.UNKNOWN) is None
+        assert await HostHistory(tmp_path).descends(CommitSha(repository.head), CommitSha(self.UNKNOWN)) is None
+
+    async def test_of_a_shallow_clone_is_only_known_where_it_holds_the_way(
+        self, repository: Repository, tmp_path: Path
+    ) -> None:
+        first, second, third = repository.head, repository.commit(), repository.commit("Third")
+        repository.git("config", "uploadpack.allowAnySHA1InWant", "true")
+        shallow = new_repository(tmp_path / "shallow")
+        for commit in (first, third):
+            shallow.git("fetch", "--quiet", "--depth=1", f"file://{repository.top}", commit)
+        assert await _descends(shallow, third, first) is None  # it is a descendant, but the way to it is missing
+        assert await _descends(shallow, third, second) is None
+        shallow.git("fetch", "--quiet", "--depth=2", f"file://{repository.top}", third)
+        assert await _descends(shallow, third, second) is True
+
+
+async def _descends(repository: Repository, commit: str, ancestor: str) -> bool | None:
+    return await HostHistory(repository.top).descends(CommitSha(commit), CommitSha(ancestor))

@@ -8,7 +8,7 @@ import dagger
 import pytest
 
 from pipeline.engine.git_objects import overlooked_paths, read_commit
-from pipeline.engine.repository import read_checkout
+from pipeline.engine.repository import WorkspaceHistory, read_checkout
 from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.errors import CheckoutError
 from pipeline.rules.refs import CommitSha, parse_commit
@@ -373,3 +373,30 @@ class TestAnEngine:
         (tmp_path / "plain").mkdir()
         with pytest.raises(CheckoutError, match="Git could not read"):
             await self._read(dag, tmp_path / "plain")
+
+
+class TestTheOrderOfCommits:
+    async def _descends(self, dag: dagger.Client, repository: Repository, commit: str, ancestor: str) -> bool | None:
+        history = WorkspaceHistory(HostFiles(dag, repository.folder))
+        return await history.descends(CommitSha(commit), CommitSha(ancestor))
+
+    async def test_is_known_where_git_holds_both(self, dag: dagger.Client, repository: Repository) -> None:
+        first, second = repository.commit(b"First"), repository.commit(b"Second")
+        assert await self._descends(dag, repository, second, first) is True
+        assert await self._descends(dag, repository, first, second) is False
+
+    async def test_is_not_known_where_git_lacks_one(self, dag: dagger.Client, repository: Repository) -> None:
+        head = repository.commit(b"First")
+        assert await self._descends(dag, repository, "0" * 39 + "1", head) is None
+        assert await self._descends(dag, repository, head, "0" * 39 + "1") is None
+
+    async def test_is_not_known_where_the_history_is_cut(self, dag: dagger.Client, repository: Repository) -> None:
+        first, second = repository.commit(b"First"), repository.commit(b"Second")
+        (repository.folder / ".git" / "shallow").write_text(f"{second}\n")
+        assert await self._descends(dag, repository, second, first) is None
+        assert await self._descends(dag, repository, second, second) is True
+
+    async def test_that_the_engine_does_not_tell_is_an_error_of_ours(self, dag: dagger.Client, tmp_path: Path) -> None:
+        history = WorkspaceHistory(HostFiles(dag, tmp_path))
+        with pytest.raises(CheckoutError, match="could not compare commit"):
+            await history.descends(CommitSha("1" * 40), CommitSha("2" * 40))
