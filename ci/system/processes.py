@@ -42,7 +42,9 @@ POLL_SECONDS = 0.02
 
 _GRACE_SECONDS = 5.0
 _LEAST_BYTES = 256
-"""What a period of progress moves at least: a request is longer, what a language's runtime tells itself is not."""
+"""What counts as progress: a request is longer, what a language's runtime tells itself is not."""
+
+_SAMPLES = 8
 
 
 def plain_environment(*more: str) -> dict[str, str]:
@@ -96,7 +98,7 @@ async def run_process(
     Args:
         command: The program and its arguments. Never secrets: pass those in `env`, `stdin` or a file.
         time_limit: Seconds after which the whole group is stopped.
-        stall_limit: The period in seconds in each of which it must read or write something; only Linux tells.
+        stall_limit: Seconds without reading or writing after which it is stopped as well; only Linux tells.
         env: The child's whole environment; `plain_environment` if None.
         cwd: The working directory.
         stdin: Its standard input; empty if None.
@@ -111,7 +113,7 @@ async def run_process(
         FileNotFoundError: The program or the working directory does not exist.
         TimeoutError: It did not end in time, or a process that it left kept its output open; its group was stopped.
         StalledError: It read and wrote next to nothing for too long; its group was stopped.
-        StalledError: It read and wrote nothing for a whole period; its group was stopped.
+        StalledError: It read and wrote nothing for too long; its group was stopped.
         OutputLimitError: It wrote more than the limit; its group was stopped.
     """
     # Shielded, or a child that was started while the caller is cancelled would never be stopped.
@@ -182,14 +184,18 @@ def _group_runs(group: int) -> bool:
     return any(process is not None and process.group == group for process in running)
 
 
-async def _watch(pid: int, period: float) -> None:
-    """Raise an error once a process moved nothing for a period, between files, connections and pipes."""
-    moved = _bytes_moved(pid)
-    while moved is not None:
-        await anyio.sleep(period)
-        before, moved = moved, _bytes_moved(pid)
-        if moved is not None and moved - before < _LEAST_BYTES:
-            msg = f"no progress in {period:.0f} s"
+async def _watch(pid: int, limit: float) -> None:
+    """Raise an error once a process has moved nothing for so many seconds, between files, connections and pipes."""
+    seen, since = _bytes_moved(pid), anyio.current_time()
+    while seen is not None:
+        await anyio.sleep(limit / _SAMPLES)
+        moved, now = _bytes_moved(pid), anyio.current_time()
+        if moved is None:
+            return
+        if moved - seen >= _LEAST_BYTES:
+            seen, since = moved, now
+        elif now - since >= limit:
+            msg = f"no progress in {limit:.0f} s"
             raise StalledError(msg)
 
 

@@ -121,8 +121,9 @@ def time_left() -> float:
 
 
 def _final(error: TransientError, attempts: int, seconds: float, left: float) -> TransientError:
-    if error.after > left:
+    if error.after > max(left, 0.0):
+        left = max(left, 0.0)
         return error.extended(
-            f"It requests a wait of {error.after:.0f} s, but {max(left, 0):.0f} s of the time limit are left."
+            f"It requests a wait of {error.after:.0f} s, but {left:.0f} s of the time limit are left."
         )
     return error if attempts == 1 else error.extended(f"Tried {attempts} times in {seconds:.0f} s.")

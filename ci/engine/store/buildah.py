@@ -70,7 +70,7 @@ class Buildah:
         Args:
             arguments: The arguments of the program.
             time_limit: Seconds after which it is stopped.
-            stall_limit: The period in seconds in each of which it must make progress.
+            stall_limit: Seconds without progress after which it is stopped as well.
             environment: Its environment; that of the store, without credentials, when None.
             stdin: Its standard input.
             on_stdout: Called with each line of standard output.

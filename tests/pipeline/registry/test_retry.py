@@ -80,6 +80,16 @@ async def test_a_wait_beyond_the_limit_is_an_error_at_once(clock: Clock) -> None
     assert clock.slept == []
 
 
+async def test_an_attempt_that_takes_longer_than_the_limit_is_the_last(clock: Clock) -> None:
+    async def slow() -> None:
+        clock.slept.append(200)
+        msg = "x."
+        raise TransientError(msg)
+
+    with pytest.raises(TransientError, match=r"^x\.$"):
+        await RetryPolicy().run(slow)
+
+
 async def test_what_should_pass_soon_is_not_tried_for_the_whole_time(clock: Clock) -> None:
     with pytest.raises(TransientError):
         await RetryPolicy().run(_for_ever(TransientError("x", within=10)))
