@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from pipeline.rules.tagging import INCOMING
 from tests.access_log import Request
 from tests.registry_fixtures import RunningRegistry
 
@@ -34,10 +35,11 @@ class Image:
         return f"{self.registry.host}/{self.repository}"
 
     def tags(self) -> set[str]:
-        """Return the names of its tags; none where there is no such repository."""
+        """Return the names of its tags without that of uploads; none where there is no such repository."""
         with self.registry.client() as client:
             answer = client.get(f"/v2/{self.repository}/tags/list")
-        return set() if answer.status_code == 404 else set(answer.raise_for_status().json()["tags"] or ())
+        tags = set() if answer.status_code == 404 else set(answer.raise_for_status().json()["tags"] or ())
+        return tags - {INCOMING}
 
     def content(self, reference: str) -> bytes:
         """Return a manifest's bytes."""

@@ -110,7 +110,7 @@ def test_several_platforms_are_one_index_that_is_uploaded_once_and_promoted(buil
 
     other = built.lr_ci.run(built.workspace.folder, "build-and-push")
     assert other.exit_code == 6
-    assert "is the image of this commit for linux/amd64,linux/arm64, not for linux/amd64." in other.error
+    assert "the image of this commit for linux/amd64,linux/arm64, not for linux/amd64." in other.error
 
     built.run("build", *BOTH, "--output", str(tmp_path / "image.tar"))
     with tarfile.open(tmp_path / "image.tar") as archive:

@@ -85,11 +85,11 @@ def test_each_further_tag_is_one_request_and_no_blob(
     lr_ci.run(workspace.folder, "build-and-push", "--registry", registry.host).succeeded()
 
     requests = registry.requests()
-    assert tags_written(requests) == [f"sha-{workspace.short}", "v1.4.0", "latest"]
+    assert tags_written(requests) == ["incoming", f"sha-{workspace.short}", "v1.4.0", "latest"]
     first = next(place for place, request in enumerate(requests) if tags_written([request]))
     assert blob_requests(requests[first:]) == []
-    assert tags_written(writes(requests[first:])) == [f"sha-{workspace.short}", "v1.4.0", "latest"]
-    assert len(writes(requests[first:])) == 3
+    assert tags_written(writes(requests[first:])) == ["incoming", f"sha-{workspace.short}", "v1.4.0", "latest"]
+    assert len(writes(requests[first:])) == 4
 
 
 def test_a_change_of_the_code_builds_and_sends_the_codes_layers_alone(
