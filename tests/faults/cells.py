@@ -74,7 +74,7 @@ class Cell:
     @property
     def _is_done(self) -> bool:
         """Whether the registry does what is requested, and only its answer is wrong or lost."""
-        steps = _ENGINE_STEPS | {Step.MANIFEST} if self.fault is Fault.DIGEST else _ENGINE_STEPS
+        steps = _ENGINE_STEPS | {Step.TAG} | ({Step.MANIFEST} if self.fault is Fault.DIGEST else set())
         return self.fault in {Fault.AFTER, Fault.HALF, Fault.DIGEST} and self.step in steps
 
 
