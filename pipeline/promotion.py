@@ -277,7 +277,7 @@ class Promotion:
         names = await self._registry.tags()
         missing = [name for name, state in self._states.items() if state.digest is not None and name not in names]
         if missing:
-            msg = f"{', '.join(missing)} is missing in it."
+            msg = f"it lacks {', '.join(missing)}."
             raise RegistryError(msg)
         return names
 
