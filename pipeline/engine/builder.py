@@ -16,7 +16,7 @@ from pipeline.registry.credentials import Credentials
 from pipeline.rules.build_inputs import DOCKERFILES, Recipe, default_dockerfile
 from pipeline.rules.errors import BuildError, PipelineError, RegistryError
 from pipeline.rules.image_name import DIGEST, ImageName
-from pipeline.rules.labels import FROM_DOCKERFILE, oci_labels
+from pipeline.rules.labels import FROM_DOCKERFILE
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.platforms import Platform
 from pipeline.rules.source_path import missing_dockerfile, missing_source
@@ -200,16 +200,7 @@ class DaggerBuilder:
             from_dockerfile = {key: await built.label(key) or "" for key in FROM_DOCKERFILE}
         except dagger.DaggerError as error:
             raise self._build_error(error, plan) from error
-        labels = oci_labels(
-            image=plan.image,
-            commit=plan.commit,
-            inputs=plan.inputs,
-            repository=plan.repository,
-            origin=plan.origin,
-            from_dockerfile=from_dockerfile,
-            given=dict(self.source.recipe.labels),
-        )
-        for name, value in labels.items():
+        for name, value in plan.labels(from_dockerfile).items():
             built = built.with_label(name, value)
         for name, value in self.source.recipe.annotations:
             built = built.with_annotation(name, value)

@@ -5,7 +5,7 @@ Pure: nothing is read or written here, so `plan` needs no credentials and no net
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pipeline.rules.build_inputs import BuildInputs, Recipe, default_dockerfile
@@ -13,7 +13,7 @@ from pipeline.rules.checkout import Checkout, Commit, effective_commit, effectiv
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, PipelineError, SourceMismatchError, UsageError
 from pipeline.rules.github_origin import GitHubRepository, github_repository, repository_name
 from pipeline.rules.image_name import ImageName, image_name, is_image_name
-from pipeline.rules.labels import check_given
+from pipeline.rules.labels import check_given, oci_labels
 from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
 from pipeline.rules.shared_options import RunRequest
@@ -60,6 +60,22 @@ class RunPlan:
     force_move: bool = False
     unnamed: ImageNameError | None = None
     notices: tuple[str, ...] = ()
+
+    def labels(self, from_dockerfile: Mapping[str, str]) -> dict[str, str]:
+        """Return the labels that the pipeline sets; see `oci_labels`.
+
+        Args:
+            from_dockerfile: The labels that the Dockerfile set.
+        """
+        return oci_labels(
+            image=self.image,
+            commit=self.commit,
+            inputs=self.inputs,
+            repository=self.repository,
+            origin=self.origin,
+            from_dockerfile=from_dockerfile,
+            given=dict(self.recipe.labels),
+        )
 
     def commit_report(self) -> CommitReport:
         """Return the commit as a report holds it, with its page on GitHub if there is one."""

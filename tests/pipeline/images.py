@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import httpx
 
 from pipeline.rules.errors import BuildError, TransientError
-from pipeline.rules.labels import oci_labels
 from pipeline.rules.planning import RunPlan
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -117,17 +116,7 @@ class Builder:
 
     @property
     def image(self) -> Image:
-        plan = self.plan
-        labels = oci_labels(
-            image=plan.image,
-            commit=plan.commit,
-            inputs=plan.inputs,
-            repository=plan.repository,
-            origin=plan.origin,
-            from_dockerfile={},
-            given=dict(plan.recipe.labels),
-        )
-        return Image(labels, self.files)
+        return Image(self.plan.labels({}), self.files)
 
     async def content(self) -> str:
         self.calls.append("content")

@@ -19,7 +19,6 @@ from pipeline.registry.client import Registry
 from pipeline.registry.manifests import ImageProperties, Manifest
 from pipeline.rules.errors import PipelineError
 from pipeline.rules.image_name import ImageName, digest_of
-from pipeline.rules.labels import oci_labels
 from pipeline.rules.media_types import MANIFEST
 from pipeline.rules.planning import RunPlan
 from tests.pipeline.samples import Order
@@ -81,15 +80,7 @@ class Run:
 
     @cached_property
     def labels(self) -> Mapping[str, str]:
-        plan = self.plan
-        return oci_labels(
-            image=plan.image,
-            commit=plan.commit,
-            inputs=plan.inputs,
-            repository=plan.repository,
-            origin=plan.origin,
-            from_dockerfile={},
-        )
+        return self.plan.labels({})
 
 
 @dataclass(frozen=True)

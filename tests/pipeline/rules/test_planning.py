@@ -6,7 +6,6 @@ import pytest
 
 from pipeline.rules.checkout import Checkout, Commit
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, RefError, SourceMismatchError
-from pipeline.rules.labels import oci_labels
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.tagging import LatestPolicy
@@ -139,14 +138,7 @@ def test_the_plan_is_reported_in_the_order_of_writing() -> None:
 def test_a_password_in_the_origin_never_appears_anywhere(origin: str) -> None:
     known = checkout(origin=origin, dirty=("a",))
     plan = _plan(RunRequest(sha=OTHER_SHA, registry="localhost:5001"), known)
-    labels = oci_labels(
-        image=plan.image,
-        inputs=plan.inputs,
-        commit=plan.commit,
-        repository=plan.repository,
-        origin=plan.origin,
-        from_dockerfile={},
-    )
+    labels = plan.labels({})
     with pytest.raises(DirtyTreeError) as caught:
         plan.check_publishable()
     shown = [repr(known), repr(plan), str(plan), plan.report().model_dump_json(), str(labels), str(caught.value)]
