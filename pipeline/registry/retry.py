@@ -98,18 +98,22 @@ class RetryPolicy:
 
     async def _repeated(self, operation: Callable[[], Awaitable[T]], begin: float | None) -> T:
         attempt, longest = 1, _FIRST_WAIT
+        before: TransientError | None = None
         while True:
             try:
                 return await operation()
-            except TransientError as error:
+            except TransientError as latest:
                 now = _now()
                 begin = now if begin is None else begin
+                # An attempt that the limit cut off says less than the one before it.
+                error = before if before is not None and now - begin >= self.seconds else latest
                 left = min(self.seconds, error.within) - (now - begin)
                 wait = max(error.after, longest * random.uniform(0.5, 1.0))  # noqa: S311 # jitter, not a secret
                 if wait > left:
-                    raise _final(error, attempt, now - begin, left) from error
-                reason = error.message.removesuffix(".")
+                    raise _final(error, attempt, now - begin, left) from latest
+                before = error
             attempt, longest = attempt + 1, min(longest * 2, _LONGEST_WAIT)
+            reason = before.message.removesuffix(".")
             self.notice(f"{reason}; trying again in {wait:.{0 if wait >= 1 else 1}f} s (attempt {attempt})")
             await _sleep(wait)
 

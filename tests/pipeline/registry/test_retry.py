@@ -62,6 +62,18 @@ async def test_what_does_not_pass_ends_in_time_after_a_few_attempts(clock: Clock
     assert action.attempts <= 20
 
 
+async def test_an_attempt_that_the_limit_cuts_off_does_not_hide_why_the_ones_before_failed(clock: Clock) -> None:
+    failing = Failing(*map(TransientError, ("ghcr.io answered HTTP 500 for x.", "It did not answer in time.")))
+
+    async def action() -> str:
+        if failing.attempts:
+            clock.slept.append(time_left())
+        return await failing()
+
+    with pytest.raises(TransientError, match=r"^ghcr\.io answered HTTP 500 for x\. Tried 2 times in 120 s\.$"):
+        await RetryPolicy().run(action)
+
+
 async def test_any_other_error_comes_out_at_once(clock: Clock) -> None:
     action = Failing(AuthError("no"))
     with pytest.raises(AuthError):
