@@ -21,6 +21,7 @@ from pipeline.engine.verification import verify_image
 from pipeline.progress import PlainProgress
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.failures import service_error
+from pipeline.rules.age import parse_age
 from pipeline.rules.build_inputs import Recipe
 from pipeline.rules.errors import PipelineError, UsageError
 from pipeline.rules.image_name import ImageName
@@ -30,7 +31,7 @@ from pipeline.rules.planning import RunPlan, plan_run, recipe_of
 from pipeline.rules.platforms import parse_platforms
 from pipeline.rules.report import BuildReport
 from pipeline.rules.runtime_checks import RuntimeChecks
-from pipeline.rules.shared_options import SHARED, AccessOptions, PlanOptions, RunRequest
+from pipeline.rules.shared_options import SHARED, AccessOptions, PlanOptions, PublishOptions, RunRequest
 from pipeline.rules.source_path import parse_source
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.rules.text import cause, quoted
@@ -52,6 +53,8 @@ Timeout = Annotated[int, _described("timeout")]
 Latest = Annotated[LatestPolicy, _described("latest")]
 ForceMove = Annotated[bool, _described("force_move")]
 AllowDirty = Annotated[bool, _described("allow_dirty")]
+NoReuse = Annotated[bool, _described("no_reuse")]
+MaxAge = Annotated[str, _described("max_age")]
 RegistryService = Annotated[
     dagger.Service | None,
     Doc("Registry that only the host can reach, such as tcp://localhost:5001 with --registry localhost:5001"),
@@ -83,6 +86,9 @@ def _module_function(
         return function(cache=cache)(with_plain_errors)  # type: ignore[call-overload,no-any-return] # leaves `cache` out
 
     return decorate
+
+
+_AS_ALWAYS = PublishOptions()
 
 
 @object_type
@@ -133,7 +139,7 @@ class BackendPipeline:
         registry_service: RegistryService = None,
     ) -> str:
         """Print as JSON what would be built and how it would be tagged; needs no credentials and writes nothing."""
-        plan = await self._plan(ref, sha, latest, force_move=force_move)
+        plan = await self._plan(ref, sha, PublishOptions(latest=latest, force_move=force_move))
         report = plan.report()
         if online:
             access = await _access(plan.image, username, token, registry_service, timeout)
@@ -168,10 +174,16 @@ class BackendPipeline:
         latest: Latest = RunRequest.latest,
         force_move: ForceMove = RunRequest.force_move,
         allow_dirty: AllowDirty = RunRequest.allow_dirty,
+        no_reuse: NoReuse = RunRequest.no_reuse,
+        max_age: MaxAge = str(RunRequest.max_age),
         registry_service: RegistryService = None,
     ) -> str:
         """Build the image, publish it under all its tags, and print its digest and nothing else."""
-        plan = await self._plan(ref, sha, latest, force_move=force_move, allow_dirty=allow_dirty)
+        age = parse_age(max_age)
+        options = PublishOptions(
+            latest=latest, force_move=force_move, allow_dirty=allow_dirty, no_reuse=no_reuse, max_age=age
+        )
+        plan = await self._plan(ref, sha, options)
         return (await self._publish(plan, username, token, registry_service, timeout)).digest
 
     @_module_function(cache="never")
@@ -186,10 +198,16 @@ class BackendPipeline:
         latest: Latest = RunRequest.latest,
         force_move: ForceMove = RunRequest.force_move,
         allow_dirty: AllowDirty = RunRequest.allow_dirty,
+        no_reuse: NoReuse = RunRequest.no_reuse,
+        max_age: MaxAge = str(RunRequest.max_age),
         registry_service: RegistryService = None,
     ) -> Publication:
         """Do what build-and-push does, and return all of its results: chain digest, tags, report or summary."""
-        plan = await self._plan(ref, sha, latest, force_move=force_move, allow_dirty=allow_dirty)
+        age = parse_age(max_age)
+        options = PublishOptions(
+            latest=latest, force_move=force_move, allow_dirty=allow_dirty, no_reuse=no_reuse, max_age=age
+        )
+        plan = await self._plan(ref, sha, options)
         report = await self._publish(plan, username, token, registry_service, timeout)
         return Publication(  # type: ignore[call-arg] # mypy does not know that object_type makes it a dataclass
             digest=report.digest,
@@ -235,18 +253,8 @@ class BackendPipeline:
         builder = DaggerBuilder(await self._source(plan.recipe), EngineAccess(access.credentials, service))
         return await publish_run(plan, builder, access, WorkspaceHistory(self.ws), PlainProgress())
 
-    async def _plan(
-        self,
-        ref: str | None,
-        sha: str | None,
-        latest: LatestPolicy = RunRequest.latest,
-        *,
-        force_move: bool = False,
-        allow_dirty: bool = False,
-    ) -> RunPlan:
-        request = replace(
-            self._request(), ref=ref, sha=sha, latest=latest, force_move=force_move, allow_dirty=allow_dirty
-        )
+    async def _plan(self, ref: str | None, sha: str | None, options: PublishOptions = _AS_ALWAYS) -> RunPlan:
+        request = replace(self._request(), ref=ref, sha=sha, **vars(options))
         return plan_run(request, await read_checkout(self.ws, request.source, ref, request.dockerfile))
 
     def _request(self) -> RunRequest:

@@ -1,22 +1,39 @@
-"""What publishing would do with each tag, by what the registry has now; nothing is written."""
+"""What publishing would do with the image and each tag, by what the registry has now; nothing is written."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from pipeline.progress import Progress
 from pipeline.promotion import History, Promotion
 from pipeline.registry.client import Registry
 from pipeline.registry.manifests import Manifest
+from pipeline.relabelling import find_candidate
 from pipeline.rules.errors import GuardError
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.report import TagForecast, TagOutcome
+from pipeline.rules.report import ImageOutcome, RelabelledFrom, TagForecast, TagOutcome
 from pipeline.rules.tag_state import Adopt, Keep, Present, Put
 from pipeline.rules.tagging import PlannedTag
 
 
-async def preview(plan: RunPlan, registry: Registry, history: History, progress: Progress) -> tuple[TagForecast, ...]:
-    """Return what publishing would do with each tag of a plan, in the order of writing.
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What publishing would do.
+
+    Attributes:
+        tags: What it would do with each tag, in the order of writing.
+        outcome: How it would come to the image; None if it would be refused.
+        relabelled_from: The image that it would relabel.
+    """
+
+    tags: tuple[TagForecast, ...]
+    outcome: ImageOutcome | None = None
+    relabelled_from: RelabelledFrom | None = None
+
+
+async def preview(plan: RunPlan, registry: Registry, history: History, progress: Progress) -> Preview:
+    """Return what publishing would do.
 
     Args:
         plan: What would be published, and where.
@@ -33,8 +50,16 @@ async def preview(plan: RunPlan, registry: Registry, history: History, progress:
     try:
         image = await run.existing_image()
     except GuardError as error:
-        return tuple(_forecast(plan, tag, "refused", error.message) for tag in plan.tags.tags)
-    return tuple([await _forecast_of(plan, run, tag, image) for tag in plan.tags.tags])
+        return Preview(tuple(_forecast(plan, tag, "refused", error.message) for tag in plan.tags.tags))
+    other = await find_candidate(plan, registry, progress) if image is None else None
+    if other is not None and other.commit == plan.commit.sha:
+        image = other.manifest
+    tags = tuple([await _forecast_of(plan, run, tag, image) for tag in plan.tags.tags])
+    if image is not None:
+        return Preview(tags, ImageOutcome.REUSED)
+    if other is not None:
+        return Preview(tags, ImageOutcome.RELABELLED, other.source(plan.image))
+    return Preview(tags, ImageOutcome.BUILT)
 
 
 async def _forecast_of(plan: RunPlan, run: Promotion, tag: PlannedTag, image: Manifest | None) -> TagForecast:

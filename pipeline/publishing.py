@@ -1,4 +1,7 @@
-"""The order of publishing: build once, upload once, promote: write the tags, and check that all point to one digest.
+"""The order of publishing: obtain the image, then promote it: write the tags, and check that all point to one digest.
+
+The image is the one that the commit has already, that of another commit with the same build inputs, or built and
+uploaded, in this order.
 
 The order is what makes it safe: tags that are written once come first, then moving tags, `latest` last. If a run fails
 halfway, what it wrote stays, and running it again finishes the work.
@@ -13,10 +16,11 @@ from pipeline.progress import Steps
 from pipeline.promotion import History, Promotion
 from pipeline.registry.client import Registry
 from pipeline.registry.manifests import Manifest
+from pipeline.relabelling import find_candidate, relabel
 from pipeline.rules.errors import BuildError, RegistryError
 from pipeline.rules.guards import listed_platforms
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.report import TagReport
+from pipeline.rules.report import ImageOutcome, RelabelledFrom, TagReport
 from pipeline.rules.tagging import INCOMING
 
 
@@ -44,14 +48,16 @@ class Published:
     Attributes:
         digest: The manifest's digest.
         tags: What was done with each tag, in the order of the plan.
-        built: False if the image is another run's.
+        outcome: How the run came to the image.
+        relabelled_from: The image that it relabelled, if it did.
         platform: The image's platform.
     """
 
     digest: str
     tags: tuple[TagReport, ...]
-    built: bool
+    outcome: ImageOutcome
     platform: str
+    relabelled_from: RelabelledFrom | None = None
 
 
 async def publish(
@@ -62,7 +68,7 @@ async def publish(
     Args:
         plan: What to publish, and where.
         registry: The HTTP API of the image's repository.
-        builder: Builds and uploads; not used if the commit's image is already in the registry.
+        builder: Builds and uploads; not used if the registry has the commit's image, or one with its build inputs.
         history: Says which of two commits is later.
         steps: Times the steps.
 
@@ -75,24 +81,54 @@ async def publish(
         BuildError: The image could not be built.
     """
     promotion = Promotion(plan, registry, history, steps.progress)
-    with steps.step("check the registry"):
-        await registry.check_access()
-        manifest = await promotion.existing_image()
-    uploaded: Manifest | None = None
-    if manifest is None:
-        plan.check_buildable()
-        with steps.step("build the image"):
-            await builder.build(plan)
-        manifest = await promotion.image_of(plan.tags.primary)  # another run may have published it since
-    if manifest is None:
-        with steps.step("upload the image"):
-            manifest = uploaded = await _uploaded(plan, registry, builder)
-    else:
+    obtained = await _obtain(plan, registry, builder, promotion, steps)
+    if obtained.outcome is ImageOutcome.REUSED:
         steps.progress.notice(f"The image of commit {plan.commit.short_sha} is already in the registry.")
     with steps.step("write the tags"):
-        manifest = await promotion.promote(manifest)
-    is_own = uploaded is not None and uploaded.digest == manifest.digest
-    return Published(manifest.digest, promotion.reports(manifest), is_own, str(plan.recipe.platforms))
+        manifest = await promotion.promote(obtained.manifest)
+    is_own = manifest.digest == obtained.manifest.digest
+    return Published(
+        manifest.digest,
+        promotion.reports(manifest),
+        obtained.outcome if is_own else ImageOutcome.REUSED,
+        str(plan.recipe.platforms),
+        obtained.source if is_own else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Obtained:
+    """The image of a run before it is promoted, and how the run came to it."""
+
+    manifest: Manifest
+    outcome: ImageOutcome
+    source: RelabelledFrom | None = None
+
+
+async def _obtain(
+    plan: RunPlan, registry: Registry, builder: ImageBuilder, promotion: Promotion, steps: Steps
+) -> _Obtained:
+    with steps.step("check the registry"):
+        await registry.check_access()
+        existing = await promotion.existing_image()
+        candidate = await find_candidate(plan, registry, steps.progress) if existing is None else None
+    if candidate is not None and candidate.commit == plan.commit.sha:
+        existing = candidate.manifest  # whose own tag is missing
+    if existing is not None:
+        return _Obtained(existing, ImageOutcome.REUSED)
+    if candidate is not None:
+        with steps.step("relabel the image"):
+            made = await relabel(plan, candidate, registry, steps.progress)
+        if made is not None:
+            return _Obtained(made, ImageOutcome.RELABELLED, candidate.source(plan.image))
+    plan.check_buildable()
+    with steps.step("build the image"):
+        await builder.build(plan)
+    existing = await promotion.image_of(plan.tags.primary)  # another run may have published it since
+    if existing is not None:
+        return _Obtained(existing, ImageOutcome.REUSED)
+    with steps.step("upload the image"):
+        return _Obtained(await _uploaded(plan, registry, builder), ImageOutcome.BUILT)
 
 
 async def _uploaded(plan: RunPlan, registry: Registry, builder: ImageBuilder) -> Manifest:

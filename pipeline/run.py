@@ -17,7 +17,7 @@ from pipeline.registry.retry import RetryPolicy
 from pipeline.rules.errors import NotPublishedError
 from pipeline.rules.image_name import ImageName, parse_digest
 from pipeline.rules.planning import RunPlan
-from pipeline.rules.report import BuildReport, PlanReport
+from pipeline.rules.report import BuildReport, ImageOutcome, PlanReport
 from pipeline.rules.shared_options import AccessOptions
 
 
@@ -75,7 +75,9 @@ async def publish_run(
         commit=plan.commit_report(),
         ref=plan.tags.ref,
         version=None if plan.tags.version is None else str(plan.tags.version),
-        built=published.built,
+        built=published.outcome is ImageOutcome.BUILT,
+        outcome=published.outcome,
+        relabelled_from=published.relabelled_from,
         platform=published.platform,
         steps=steps.finished,
     )
@@ -92,11 +94,17 @@ async def plan_online(plan: RunPlan, access: RegistryAccess, history: History, p
     if plan.unnamed is not None:
         raise plan.unnamed
     async with access.open(plan.image, progress, Access.PULL) as registry:
-        tags = await preview(plan, registry, history, progress)
+        seen = await preview(plan, registry, history, progress)
     report = plan.report()
-    refused = dict.fromkeys(tag.reason for tag in tags if tag.outcome == "refused" and tag.reason is not None)
+    refused = dict.fromkeys(tag.reason for tag in seen.tags if tag.outcome == "refused" and tag.reason is not None)
     return report.model_copy(
-        update={"online": tags, "refusals": (*report.refusals, *refused), "latest_condition": None}
+        update={
+            "online": seen.tags,
+            "outcome": seen.outcome,
+            "relabelled_from": seen.relabelled_from,
+            "refusals": (*report.refusals, *refused),
+            "latest_condition": None,
+        }
     )
 
 

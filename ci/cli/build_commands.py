@@ -18,6 +18,7 @@ from ci.cli.report_file import forget_report, write_report
 from ci.local.engine_session import engine_session
 from ci.local.local_run import Run
 from pipeline.rules.errors import PipelineError
+from pipeline.rules.report import image_origin
 from pipeline.rules.runtime_checks import RuntimeChecks, parse_command
 from pipeline.rules.shared_options import (
     AccessOptions,
@@ -95,6 +96,8 @@ async def plan(options: PlanCommand) -> None:
         print_verbatim(error_console(), ("Publishing would be refused: ", "red"), refusal)
     for notice in planned.notices:
         print_verbatim(error_console(), notice)
+    if report.outcome is not None:
+        print_verbatim(error_console(), f"The image would be {image_origin(report.outcome, report.relabelled_from)}.")
     if report.latest_condition is not None:
         print_verbatim(error_console(), f"{report.latest_condition}.")
     print_answer(report.model_dump_json(indent=2) if options.json else plan_text(report))

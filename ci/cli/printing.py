@@ -65,7 +65,7 @@ def _preview(tag: TagForecast) -> str:
 
 def headline(report: BuildReport) -> str:
     """Return what a run did with the image, in one line."""
-    return f"{report.image}: {'built and uploaded' if report.built else 'already in the registry, not built again'}"
+    return f"{report.image}: {report.origin}"
 
 
 def print_tags(console: Console, report: BuildReport) -> None:

@@ -21,10 +21,12 @@ from pipeline.rules.source_path import TOP
 _SECONDS = 60.0
 _VARIABLES = re.compile(r"GIT_(CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM|CONFIG_\w+)")
 _COMMIT = ("log", "-1", "--encoding=UTF-8", "--format=%H%x00%ct%x00%B")
+_ORIGIN_HEAD = "refs/remotes/origin/HEAD"
 _QUESTIONS = {
     "ref": ("symbolic-ref", "--quiet", "HEAD"),
     "commit": (*_COMMIT, "HEAD"),
     "tags": ("tag", "--points-at", "HEAD"),
+    "default branch": ("symbolic-ref", "--quiet", "--short", _ORIGIN_HEAD),
     "origin": ("config", "--get", "remote.origin.url"),
 }
 _STATUS = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty")
@@ -85,6 +87,7 @@ async def read_host_checkout(
             tagged=await _tagged_commit(folder, ref),
             ref=answers["ref"].stdout.strip() or None,
             tags=tuple(answers["tags"].stdout.split()),
+            default_branch=answers["default branch"].stdout.strip().removeprefix("origin/") or None,
             origin=answers["origin"].stdout.strip() or None,
             dirty=await _dirty_paths(top_folder, source),
             has_source=(top_folder / source).is_dir(),

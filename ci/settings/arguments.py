@@ -34,7 +34,14 @@ class Kind(StrEnum):
 _COMMIT = {"ref": Kind.TEXT, "sha": Kind.TEXT}
 _ACCESS = {"username": Kind.TEXT, "token": Kind.SECRET, "timeout": Kind.INTEGER, "registry_service": Kind.SERVICE}
 _TAGS = {"latest": Kind.SCALAR, "force_move": Kind.BOOLEAN}
-_PUBLISHING = {**_COMMIT, **_ACCESS, **_TAGS, "allow_dirty": Kind.BOOLEAN}
+_PUBLISHING = {
+    **_COMMIT,
+    **_ACCESS,
+    **_TAGS,
+    "allow_dirty": Kind.BOOLEAN,
+    "no_reuse": Kind.BOOLEAN,
+    "max_age": Kind.TEXT,
+}
 
 CONSTRUCTOR: Mapping[str, Kind] = {
     "source": Kind.TEXT,

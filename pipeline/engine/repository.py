@@ -26,6 +26,7 @@ from pipeline.rules.text import cause
 _DETACHED = "HEAD"
 _GIT = ".git"
 _CONFIG_PATH = ".git/config"
+_ORIGIN_HEAD = ".git/refs/remotes/origin/HEAD"
 _INDEX = ".git/index"
 _SHALLOW = ".git/shallow"
 _NO_COMMON_ANCESTOR = ("git merge-base failed", "failed to fetch ref")
@@ -66,6 +67,7 @@ async def read_checkout(
         tags = await _version_tags_at(repository, sha) if ref == _DETACHED else ()
         tagged = await _tagged_commit(repository, requested)
         origin = await _origin(top)
+        default_branch = await _default_branch(top)
     except dagger.QueryError as error:
         msg = f"Git could not read what is checked out: {cause(error)}."
         raise CheckoutError(msg, hint="Run this in a git repository with at least one commit.") from error
@@ -84,6 +86,7 @@ async def read_checkout(
         ref=None if ref == _DETACHED else ref,
         tags=tags,
         origin=origin,
+        default_branch=default_branch,
         tagged=tagged,
         dirty=dirty,
         has_source=has_source,
@@ -191,15 +194,25 @@ async def _tagged_commit(repository: dagger.GitRepository, ref: str | None) -> C
 
 async def _origin(top: dagger.Directory) -> str | None:
     """Return the URL of the remote `origin`; a worktree's is not known, as its `.git` is a file."""
-    # Not `exists`, which fails in a worktree.
-    if _CONFIG_PATH not in await top.glob(_CONFIG_PATH):
+    text = await _contents(top, _CONFIG_PATH)
+    if text is None:
         return None
-    text = await top.file(_CONFIG_PATH).contents()
     try:
         value = ConfigFile.from_file(io.BytesIO(text.encode())).get((b"remote", b"origin"), b"url")
     except (KeyError, ValueError):
         return None  # a repository without an origin, or with a configuration that git itself would refuse
     return value.decode(errors="replace")
+
+
+async def _default_branch(top: dagger.Directory) -> str | None:
+    """Return the branch that the HEAD of `origin` points to, as a clone with `git clone` knows it."""
+    text = await _contents(top, _ORIGIN_HEAD)
+    return None if text is None else text.strip().partition("ref: refs/remotes/origin/")[2] or None
+
+
+async def _contents(top: dagger.Directory, path: str) -> str | None:
+    # Not `exists`, which fails in a worktree.
+    return await top.file(path).contents() if path in await top.glob(path) else None
 
 
 async def _read_commit(head: dagger.GitRef, sha: CommitSha, source: str) -> CommittedSource:

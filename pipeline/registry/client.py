@@ -22,6 +22,7 @@ from pipeline.registry.failures import WRONG_SECONDS, connection_error, raise_fo
 from pipeline.registry.manifests import (
     ImageProperties,
     Manifest,
+    StoredImage,
     digest_in,
     image_properties,
     json_object,
@@ -30,6 +31,7 @@ from pipeline.registry.retry import RetryPolicy, time_left
 from pipeline.rules.errors import InvalidImageError, RegistryError, TransientError
 from pipeline.rules.image_name import DIGEST, HUB, HUB_API, ImageName, digest_of
 from pipeline.rules.media_types import MANIFEST, MANIFEST_TYPES
+from pipeline.rules.platforms import Platform
 from pipeline.rules.text import quoted
 
 _API_HOSTS = {HUB: HUB_API}
@@ -137,7 +139,11 @@ class Registry:
         return await self.retries.run(read)
 
     async def images(self, manifest: Manifest) -> tuple[ImageProperties, ...]:
-        """Read the labels and the platform of an image, or of each image of an index, from the configurations.
+        """Read the labels and the platform of an image, or of each image of an index; see `stored_images`."""
+        return tuple([image.properties for image in await self.stored_images(manifest)])
+
+    async def stored_images(self, manifest: Manifest) -> tuple[StoredImage, ...]:
+        """Read the configuration of an image, or of each image of an index.
 
         Raises:
             InvalidImageError: A manifest or a configuration is missing or not valid.
@@ -148,21 +154,20 @@ class Registry:
         except ValueError as error:
             raise _invalid_manifest(what) from error
         if variants is None:
-            return (await self._properties(manifest),)
-        found: dict[str, ImageProperties] = {}
+            return (await self._stored_image(manifest),)
+        found: dict[str, StoredImage] = {}
 
         async def read(digest: str) -> None:
             inner = await self.manifest(digest)
             if inner is None:
                 msg = f"The image for {variants[digest]} of the index {what} is missing in the registry."
                 raise InvalidImageError(msg, hint="Delete the index there and run this again.")
-            properties = await self._properties(inner)
-            found[digest] = replace(properties, platform=properties.platform or variants[digest])
+            found[digest] = await self._stored_image(inner, variants[digest])
 
         await each(variants, read)
         return tuple(found[digest] for digest in variants)
 
-    async def _properties(self, manifest: Manifest) -> ImageProperties:
+    async def _stored_image(self, manifest: Manifest, platform: Platform | None = None) -> StoredImage:
         what = self.image.at(manifest.digest)
         try:
             document = manifest.parsed()
@@ -170,7 +175,7 @@ class Registry:
             raise _invalid_manifest(what) from error
         digest = digest_in(document.get("config"))
         if digest is None:
-            return ImageProperties()
+            return StoredImage(manifest, b"", ImageProperties(platform=platform))
 
         async def read() -> bytes:
             response = await self._send("GET", f"{self._path}/blobs/{digest}", what=what, most=CONFIG_BYTES)
@@ -184,41 +189,70 @@ class Registry:
 
         content = await self.retries.run(read)
         try:
-            return image_properties(content)
+            properties = image_properties(content)
         except ValueError as error:
             msg = f"The configuration of {what} is not valid."
             raise InvalidImageError(msg) from error
+        return StoredImage(manifest, content, replace(properties, platform=properties.platform or platform))
 
-    async def put_tag(self, tag: str, manifest: Manifest) -> str:
+    async def put_tag(self, tag: str, manifest: Manifest) -> None:
         """Write a manifest that the registry holds under a further tag: one PUT, and no request for a blob.
-
-        Returns:
-            The digest that the registry reports to have stored, which is the manifest's.
 
         Raises:
             TransientError: It may be written or not, and writing it again is safe if the tag may still be written.
         """
-        what = self.image.tagged(tag)
+        await self._put_manifest(tag, self.image.tagged(tag), manifest)
 
-        async def write() -> str:
+    async def put_manifest(self, manifest: Manifest) -> None:
+        """Write a manifest under its digest alone; the registry must hold what it refers to."""
+        await self._put_manifest(manifest.digest, self.image.at(manifest.digest), manifest)
+
+    async def _put_manifest(self, reference: str, what: str, manifest: Manifest) -> None:
+        async def write() -> None:
             response = await self._send(
                 "PUT",
-                f"{self._path}/manifests/{tag}",
+                f"{self._path}/manifests/{reference}",
                 what=what,
                 content=manifest.content,
                 headers={"Content-Type": manifest.media_type},
             )
-            if response.status_code == httpx.codes.NOT_FOUND:
-                msg = f"{what} could not be written: {reason_of(response, self._auth.credentials) or 'HTTP 404'}."
-                raise RegistryError(msg, hint="Check that the repository exists and is not being deleted.")
-            stored = str(response.headers.get(_DIGEST_HEADER, manifest.digest))
-            if stored != manifest.digest:
-                msg = f"{what} was stored as {quoted(stored)}, not as {manifest.digest}."
-                raise _contradiction(msg)
-            self._seen.add(stored)
-            return stored
+            self._check_stored(response, what, manifest.digest)
+            self._seen.add(manifest.digest)
 
-        return await self.retries.run(write)
+        await self.retries.run(write)
+
+    async def put_blob(self, content: bytes) -> None:
+        """Upload a small blob in two requests (specification, "Pushing a blob monolithically")."""
+        digest = digest_of(content)
+        what = self.image.at(digest)
+
+        async def write() -> None:
+            opened = await self._send("POST", f"{self._path}/blobs/uploads/", what=what)
+            location = opened.headers.get("Location")
+            path = "" if location is None else _path_of(opened.url, location)
+            if opened.status_code != httpx.codes.ACCEPTED or not path:
+                reason = reason_of(opened, self._auth.credentials) or f"HTTP {opened.status_code}"
+                msg = f"{self.image.registry} opened no upload for {what}: {reason}."
+                raise RegistryError(msg, hint="Check that the repository exists and that the registry accepts uploads.")
+            stored = await self._send(
+                "PUT",
+                f"{path}{'&' if '?' in path else '?'}digest={digest}",
+                what=what,
+                content=content,
+                headers={"Content-Type": "application/octet-stream"},
+            )
+            self._check_stored(stored, what, digest)
+
+        await self.retries.run(write)
+
+    def _check_stored(self, response: httpx.Response, what: str, digest: str) -> None:
+        if response.status_code == httpx.codes.NOT_FOUND:
+            msg = f"{what} could not be written: {reason_of(response, self._auth.credentials) or 'HTTP 404'}."
+            raise RegistryError(msg, hint="Check that the repository exists and is not being deleted.")
+        stored = str(response.headers.get(_DIGEST_HEADER, digest))
+        if stored != digest:
+            msg = f"{what} was stored as {quoted(stored)}, not as {digest}."
+            raise _contradiction(msg)
 
     async def tags(self) -> list[str]:
         """List every tag, page by page; empty if the repository does not exist yet."""

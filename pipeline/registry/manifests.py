@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.rules.image_name import DIGEST
 from pipeline.rules.platforms import Platform
 from pipeline.rules.runtime_checks import ImageRuntime, image_runtime
 
+_FIRST_IMAGES = datetime(2013, 3, 1, tzinfo=UTC)
+"""When Docker was first shown."""
 _UNKNOWN = "unknown"
 """The platform's system in an index's entry that is not an image, as BuildKit writes it for attestations."""
 
@@ -68,11 +71,28 @@ class ImageProperties:
         labels: Its labels.
         platform: Its platform; None if it has none.
         runtime: How it runs.
+        created: When it was built; None if it does not say.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
     runtime: ImageRuntime = field(default_factory=ImageRuntime)
+    created: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image as a registry holds it.
+
+    Attributes:
+        manifest: Its manifest.
+        configuration: The bytes of its configuration; empty if it has none.
+        properties: What that says.
+    """
+
+    manifest: Manifest
+    configuration: bytes
+    properties: ImageProperties
 
 
 def image_properties(content: bytes) -> ImageProperties:
@@ -88,9 +108,22 @@ def image_properties(content: bytes) -> ImageProperties:
             labels={str(key): str(value) for key, value in labels.items()},
             platform=_platform(document),
             runtime=image_runtime(document.get("config")),
+            created=_build_time(document.get("created")),
         )
     except AttributeError as error:
         raise ValueError(error) from error
+
+
+def _build_time(value: object) -> datetime | None:
+    """Read when an image was built. Reproducible builds write a fixed date, which lies before the first images."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if time is None:
+        return None
+    time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return time if time >= _FIRST_IMAGES else None
 
 
 def digest_in(descriptor: object) -> str | None:

@@ -50,6 +50,7 @@ class Checkout:
         ref: The full name of the branch at HEAD; None if HEAD is detached.
         tags: The short names of the tags at HEAD.
         origin: The URL of the remote `origin`; None if it has none.
+        default_branch: The branch that the HEAD of `origin` points to; None if git does not know it.
         named: The commit that the caller requests, if git has it and it is not the one at HEAD.
         tagged: The commit that the requested tag points to, if git has that tag.
         dirty: The paths in the source, from the repository's top, that differ from the commit; ignored files do not
@@ -62,6 +63,7 @@ class Checkout:
     ref: str | None = None
     tags: tuple[str, ...] = ()
     origin: str | None = field(default=None, repr=False)  # may hold a password
+    default_branch: str | None = None
     named: Commit | None = None
     tagged: CommitSha | None = None
     dirty: tuple[str, ...] = ()

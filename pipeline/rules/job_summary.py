@@ -68,7 +68,7 @@ def render_summary(report: BuildReport) -> str:
         "| Field | Value |",
         "|---|---|",
         f"| Image | `{report.image}` |",
-        f"| Build | {'built by this run' if report.built else 'reused: it was in the registry before'} |",
+        f"| Build | {markdown_text(report.origin)} |",
         f"| Commit | {commit} |",
         f"| Commit message | {markdown_text(subject)} |",
         f"| Ref | {markdown_text(report.ref)} |",

@@ -8,11 +8,11 @@ identify the commit are always the pipeline's.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC
 from types import MappingProxyType
 
-from pipeline.rules.build_inputs import INPUTS, KEY, BuildInputs
+from pipeline.rules.build_inputs import INPUTS, KEY, BuildInputs, recorded_inputs
 from pipeline.rules.checkout import Commit
 from pipeline.rules.errors import UsageError
 from pipeline.rules.github_origin import GitHubRepository
@@ -27,7 +27,10 @@ URL = f"{PREFIX}url"
 TITLE = f"{PREFIX}title"
 DESCRIPTION = f"{PREFIX}description"
 
-_OWN = {REVISION, CREATED, SOURCE, URL, INPUTS, KEY}
+GIVEN = "io.github.linkradar.labels"
+"""The label with the names of the labels that the caller gave, sorted and separated by spaces."""
+
+_OWN = {REVISION, CREATED, SOURCE, URL, INPUTS, KEY, GIVEN}
 _NONE: Mapping[str, str] = MappingProxyType({})
 _WEB_URL = re.compile(
     r"(?P<scheme>https?://)(?:[^/?#]*@)?(?P<host>[^/?#@:]+(?::[0-9]+)?)(?P<path>/[^?#@]*)?(?:[?#].*)?"
@@ -77,7 +80,36 @@ def oci_labels(
         for key, value in labels.items()
         if value is not None and not (key in FROM_DOCKERFILE and from_dockerfile.get(key))
     }
+    if given:
+        known[GIVEN] = " ".join(sorted(given))
     return dict(sorted({**known, **given}.items()))
+
+
+def relabelled(labels: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of an image that another run built, with a run's own in the place of that run's.
+
+    Args:
+        labels: The image's labels.
+        own: The labels that this run sets; see `oci_labels`.
+    """
+    return {name: value for name, value in labels.items() if name not in _OWN} | dict(own)
+
+
+def is_made_from(labels: Mapping[str, str], inputs: BuildInputs, given: Collection[str]) -> bool:
+    """Return whether an image of any commit has the build inputs, and labels of the same names from its caller.
+
+    Only then may it be relabelled: of a label that was replaced, the value that the Dockerfile gave is lost.
+
+    Args:
+        labels: The image's labels.
+        inputs: The build inputs; they match nothing if the source's tree is not known.
+        given: The names of the labels that the caller gives.
+    """
+    try:
+        recorded = recorded_inputs(labels)
+    except ValueError:
+        return False
+    return inputs.tree is not None and recorded == inputs and labels.get(GIVEN, "").split() == sorted(given)
 
 
 def check_given(labels: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from pipeline.rules.age import Age
 from pipeline.rules.build_inputs import BuildInputs, Recipe, default_dockerfile
 from pipeline.rules.checkout import Checkout, Commit, effective_commit, effective_ref
 from pipeline.rules.errors import DirtyTreeError, ImageNameError, PipelineError, SourceMismatchError, UsageError
@@ -16,10 +17,13 @@ from pipeline.rules.image_name import ImageName, image_name, is_image_name
 from pipeline.rules.labels import check_given, oci_labels
 from pipeline.rules.refs import short_sha
 from pipeline.rules.report import CommitReport, PlanReport
-from pipeline.rules.shared_options import RunRequest
+from pipeline.rules.shared_options import DEFAULT_MAX_AGE, RunRequest
 from pipeline.rules.source_path import missing_dockerfile, missing_source
-from pipeline.rules.tagging import TagPlan, plan_dirty, plan_tags
+from pipeline.rules.tagging import LATEST, TagKind, TagPlan, branch_tag, plan_dirty, plan_tags
 from pipeline.rules.text import listed, quoted
+
+_USUAL_BRANCHES = ("main", "master")
+"""The names that the default branch may have if git does not know it, as in a runner's shallow clone."""
 
 _UNNAMED = "image"
 """Stands for a name that is not known, so that the image can be built nevertheless."""
@@ -42,6 +46,9 @@ class RunPlan:
         problem: Why there is nothing to build, if that is known.
         allow_dirty: Whether a dirty tree may be published.
         force_move: Whether the branch's tag moves even to an older commit.
+        no_reuse: Whether the image is built although the registry has one with the same build inputs.
+        max_age: How old such an image may be.
+        default_branch: The branch that the origin's HEAD points to, if git knows it.
         unnamed: Why the image may not be published under its name, if that is not known.
         notices: What the user should know before the run starts.
     """
@@ -58,8 +65,20 @@ class RunPlan:
     problem: UsageError | None = None
     allow_dirty: bool = False
     force_move: bool = False
+    no_reuse: bool = False
+    max_age: Age = DEFAULT_MAX_AGE
+    default_branch: str | None = None
     unnamed: ImageNameError | None = None
     notices: tuple[str, ...] = ()
+
+    @property
+    def likely_tags(self) -> tuple[str, ...]:
+        """The tags whose images may have the same build inputs, the likeliest first; empty if none may be reused."""
+        if self.no_reuse or self.dirty:
+            return ()
+        own = (tag.name for tag in self.tags.tags if tag.kind is TagKind.BRANCH)
+        branches = _USUAL_BRANCHES if self.default_branch is None else (self.default_branch,)
+        return tuple(dict.fromkeys((*own, *map(branch_tag, branches), LATEST)))
 
     def labels(self, from_dockerfile: Mapping[str, str]) -> dict[str, str]:
         """Return the labels that the pipeline sets; see `oci_labels`.
@@ -188,6 +207,9 @@ def plan_run(request: RunRequest, checkout: Checkout | None) -> RunPlan:
         problem=None if checkout is None else _problem(request, checkout),
         allow_dirty=request.allow_dirty,
         force_move=request.force_move,
+        no_reuse=request.no_reuse,
+        max_age=request.max_age,
+        default_branch=None if checkout is None else checkout.default_branch,
         unnamed=unnamed,
         notices=tuple(notices),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,6 +63,27 @@ class StepReport(BaseModel):
     seconds: float = Field(ge=0)
 
 
+class ImageOutcome(StrEnum):
+    """How a run came to its image."""
+
+    BUILT = "built"
+    """It built and uploaded it."""
+    RELABELLED = "relabelled"
+    """It gave this commit's labels to the image of another commit with the same build inputs."""
+    REUSED = "reused"
+    """The registry had it already: it is another run's."""
+
+
+class RelabelledFrom(BaseModel):
+    """The image of another commit that a run relabelled."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reference: str = Field(description="The full reference by the tag that pointed to it.")
+    digest: str = Field(description="The digest of its manifest.")
+    commit: str | None = Field(description="Its commit, if its label says it.")
+
+
 class BuildReport(BaseModel):
     """What a run did."""
 
@@ -77,9 +98,38 @@ class BuildReport(BaseModel):
     commit: CommitReport
     ref: str = Field(description="The full git ref, such as refs/heads/master.")
     version: str | None = Field(description="The version, if the ref is a version tag.")
-    built: bool = Field(description="False if the image is another run's: it was in the registry already.")
+    built: bool = Field(description="Whether this run built the image: true if outcome is built.")
+    outcome: ImageOutcome = Field(description="How the run came to the image.")
+    relabelled_from: RelabelledFrom | None = Field(
+        default=None, description="The image that was relabelled, if the outcome is that."
+    )
     platform: str = Field(description="Such as linux/amd64; several are separated by commas.")
     steps: tuple[StepReport, ...] = Field(description="How long each step took, in the order in which they ended.")
+
+    @property
+    def origin(self) -> str:
+        """How the run came to the image, in words."""
+        return image_origin(self.outcome, self.relabelled_from)
+
+
+def image_origin(outcome: ImageOutcome, source: RelabelledFrom | None) -> str:
+    """Return in words how a run comes to its image.
+
+    Args:
+        outcome: What it does.
+        source: The image that it relabels, if it does.
+    """
+    match outcome:
+        case ImageOutcome.BUILT:
+            return "built and uploaded"
+        case ImageOutcome.RELABELLED:
+            commit = None if source is None else source.commit
+            other = "another image" if commit is None else f"the image of commit {commit[:7]}"
+            return f"relabelled, not built: {other} has the same build inputs"
+        case ImageOutcome.REUSED:
+            return "already in the registry, not built again"
+        case _:
+            assert_never(outcome)
 
 
 class TagForecast(BaseModel):
@@ -115,4 +165,10 @@ class PlanReport(BaseModel):
     latest_condition: str | None = Field(description="When latest is written, if the registry decides that.")
     online: tuple[TagForecast, ...] | None = Field(
         default=None, description="What publishing would do with each tag, if the registry was asked."
+    )
+    outcome: ImageOutcome | None = Field(
+        default=None, description="How publishing would come to the image, if the registry was asked."
+    )
+    relabelled_from: RelabelledFrom | None = Field(
+        default=None, description="The image that would be relabelled, if the outcome is that."
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, get_type_hints
 
+from pipeline.rules.age import Age, parse_age
 from pipeline.rules.named_values import (
     NamedValues,
     parse_annotations,
@@ -25,6 +26,7 @@ from pipeline.rules.tagging import LatestPolicy
 
 DEFAULT_REGISTRY = "ghcr.io"
 DEFAULT_PLATFORMS = Platforms((Platform("linux", "amd64"),))
+DEFAULT_MAX_AGE = parse_age("7d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +146,22 @@ class PlanOptions(TagOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class PublishOptions(TagOptions):
-    """What may be published."""
+    """What may be published, and what must be built for it."""
 
     allow_dirty: Annotated[
         bool, Option("Publish a working tree that differs from its commit, under a sha-…-dirty-… tag alone")
     ] = False
+    no_reuse: Annotated[
+        bool, Option("Build even if the registry has an image of another commit with the same build inputs")
+    ] = False
+    max_age: Annotated[
+        Age,
+        Option(
+            "Oldest image of another commit with the same build inputs that is relabelled instead of built",
+            metavar="AGE",
+            parse=parse_age,
+        ),
+    ] = DEFAULT_MAX_AGE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ import anyio.lowlevel
 import pytest
 
 from pipeline.registry import retry
-from tests.registry_fixtures import registry, registry_with_auth
+from tests.pipeline.bench import Bench
+from tests.registry_fixtures import RunningRegistry, registry, registry_with_auth
 
 __all__ = ["registry", "registry_with_auth"]
 
@@ -41,3 +42,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(retry, "_now", clock.now)
     monkeypatch.setattr(retry, "_sleep", clock.sleep)
     return clock
+
+
+@pytest.fixture
+def bench(registry: RunningRegistry) -> Bench:
+    return Bench(registry, registry.host)

@@ -32,11 +32,13 @@ class Image:
         labels: Its labels.
         files: The content of each layer's file.
         architecture: What it runs on.
+        created: When it was built, if it says so.
     """
 
     labels: Mapping[str, str]
     files: tuple[bytes, ...] = (b"base", b"app")
     architecture: str = "amd64"
+    created: str | None = None
 
     @property
     def layers(self) -> list[bytes]:
@@ -49,7 +51,7 @@ class Image:
             "architecture": self.architecture,
             "config": {"Labels": dict(self.labels)},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(_tar(content)) for content in self.files]},
-        }
+        } | ({} if self.created is None else {"created": self.created})
         return json.dumps(document, sort_keys=True).encode()
 
     @property
@@ -99,6 +101,7 @@ class Builder:
         url: The registry's.
         auth: User and password.
         files: What the image holds.
+        created: When the image was built, if it says so.
         during_build: Runs while the image is built.
         fails: Whether it cannot be built.
         upload_fails: How many uploads fail by what may pass by itself.
@@ -109,6 +112,7 @@ class Builder:
     url: str
     auth: tuple[str, str] | None = None
     files: tuple[bytes, ...] = (b"base", b"app")
+    created: str | None = None
     during_build: Callable[[], Awaitable[None]] | None = None
     fails: bool = False
     upload_fails: int = 0
@@ -116,7 +120,7 @@ class Builder:
 
     @property
     def image(self) -> Image:
-        return Image(self.plan.labels({}), self.files)
+        return Image(self.plan.labels({}), self.files, created=self.created)
 
     async def content(self) -> str:
         self.calls.append("content")

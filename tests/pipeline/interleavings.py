@@ -126,9 +126,8 @@ class Model:
     async def tags(self) -> list[str]:
         return cast("list[str]", await Asking(List()))
 
-    async def put_tag(self, tag: str, manifest: Manifest) -> str:
+    async def put_tag(self, tag: str, manifest: Manifest) -> None:
         await Asking(Write(tag, manifest.digest))
-        return manifest.digest
 
 
 @dataclass(frozen=True)

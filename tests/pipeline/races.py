@@ -55,7 +55,9 @@ class Races:
 
 def races(kinds: tuple[str, ...]) -> Races:
     """Explore the interleavings of runs, given their kinds."""
-    runs = tuple(Run(run_plan(ref=RUNS[kind][0], sha=RUNS[kind][1]), f"run {n}") for n, kind in enumerate(kinds))
+    runs = tuple(
+        Run(run_plan(ref=RUNS[kind][0], sha=RUNS[kind][1], no_reuse=True), f"run {n}") for n, kind in enumerate(kinds)
+    )
     exploration = Exploration(runs, ORDER)
     broken: Counter[str] = Counter()
     late: Counter[str] = Counter()

@@ -10,7 +10,7 @@ from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.platforms import Platforms
 from pipeline.rules.refs import CommitSha
-from pipeline.rules.report import BuildReport, CommitReport, StepReport, TagOutcome, TagReport
+from pipeline.rules.report import BuildReport, CommitReport, ImageOutcome, StepReport, TagOutcome, TagReport
 from pipeline.rules.shared_options import DEFAULT_PLATFORMS, RunRequest
 from pipeline.rules.tagging import LatestPolicy, TagKind
 
@@ -64,6 +64,7 @@ def run_plan(
     dirty: tuple[str, ...] = (),
     allow_dirty: bool = False,
     force_move: bool = False,
+    no_reuse: bool = False,
 ) -> RunPlan:
     request = RunRequest(
         registry=host,
@@ -73,6 +74,7 @@ def run_plan(
         platform=platform,
         allow_dirty=allow_dirty,
         force_move=force_move,
+        no_reuse=no_reuse,
     )
     return plan_run(request, checkout(sha=sha, dirty=dirty))
 
@@ -106,6 +108,7 @@ def build_report() -> BuildReport:
         ref="refs/tags/v1.2.3",
         version="v1.2.3",
         built=False,
+        outcome=ImageOutcome.REUSED,
         platform="linux/amd64",
         steps=(StepReport(name="check the registry", seconds=0.25),),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,13 +13,13 @@ from pipeline.publishing import publish
 from pipeline.registry.client import open_registry
 from pipeline.rules.errors import AuthError, GuardError, ImageNameError
 from pipeline.rules.planning import RunPlan, plan_run
-from pipeline.rules.report import PlanReport
+from pipeline.rules.report import ImageOutcome, PlanReport, RelabelledFrom
 from pipeline.rules.shared_options import RunRequest
 from pipeline.rules.tagging import LatestPolicy
 from pipeline.run import RegistryAccess, plan_online
+from tests.pipeline.bench import REPOSITORY, Heard
 from tests.pipeline.images import Builder, Image
 from tests.pipeline.samples import OTHER_SHA, SHA, TWIN_SHA, Order, checkout, run_plan
-from tests.pipeline.test_publishing import REPOSITORY, Heard
 from tests.registry_fixtures import RunningRegistry
 
 pytestmark = pytest.mark.registry
@@ -68,6 +69,21 @@ async def test_the_preview_matches_what_publishing_does(
     assert report.refusals == ()
     assert report.latest_condition is None
     assert outcomes(report) == await published(plan, registry)
+
+
+async def test_it_says_how_publishing_would_come_to_the_image(registry: RunningRegistry) -> None:
+    before, plan = run_plan(registry.host), run_plan(registry.host, sha=OTHER_SHA)
+    assert (await previewed(plan)).outcome is ImageOutcome.BUILT
+    with registry.client() as client:
+        yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+        digest = Image(before.labels({}), created=yesterday).push(client, REPOSITORY, "master")
+
+    report = await previewed(plan)
+
+    assert report.outcome is ImageOutcome.RELABELLED
+    assert report.relabelled_from == RelabelledFrom(reference=plan.image.tagged("master"), digest=digest, commit=SHA)
+    assert (await previewed(before)).outcome is ImageOutcome.REUSED
+    assert outcomes(await previewed(before)) == [("sha-9c68c4a", "written"), ("master", "present")]
 
 
 async def test_a_moved_or_kept_tag_has_its_current_image(registry: RunningRegistry) -> None:

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
-import httpx
 import pytest
 from pydantic import SecretStr
 
 from pipeline.progress import Steps
-from pipeline.promotion import History
 from pipeline.publishing import Published, publish
 from pipeline.registry.client import Registry, open_registry
 from pipeline.registry.credentials import Credentials
@@ -31,122 +29,27 @@ from pipeline.rules.errors import (
     WriteOnceError,
 )
 from pipeline.rules.planning import RunPlan, plan_run
-from pipeline.rules.platforms import Platforms, parse_platforms
-from pipeline.rules.report import TagOutcome
+from pipeline.rules.platforms import parse_platforms
+from pipeline.rules.report import ImageOutcome, TagOutcome
 from pipeline.rules.shared_options import RunRequest
-from pipeline.rules.tagging import INCOMING, LatestPolicy
+from pipeline.rules.tagging import LatestPolicy
 from pipeline.run import PublishedImage, RegistryAccess, publish_run, published_image
-from tests.access_log import Request
+from tests.pipeline.bench import MANIFESTS, REPOSITORY, Bench, Heard
 from tests.pipeline.images import BUILDER_AGENT, INDEX, Builder, Image, digest_of, index_of, put_manifest
 from tests.pipeline.samples import DIGEST, OTHER_SHA, SHA, TIME, TWIN_SHA, Order, checkout, run_plan
 from tests.pipeline.servers import DROP, Answer, Asked, Fault, as_json, proxy
 from tests.registry_fixtures import RunningRegistry
 
-REPOSITORY = "linkradar/lr-backend"
-MANIFESTS = f"/v2/{REPOSITORY}/manifests/"
 REVISION = "org.opencontainers.image.revision"
 RELEASE = "refs/tags/v1.2.3"
 WRITTEN, MOVED, PRESENT, KEPT = TagOutcome.WRITTEN, TagOutcome.MOVED, TagOutcome.PRESENT, TagOutcome.KEPT
+BUILT, RELABELLED, REUSED = ImageOutcome.BUILT, ImageOutcome.RELABELLED, ImageOutcome.REUSED
 
 pytestmark = pytest.mark.registry
 
 
-@dataclass
-class Heard:
-    """A progress that keeps what it is told."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def started(self, step: str) -> None:
-        self.lines.append(step)
-
-    def finished(self, step: str, seconds: float) -> None:
-        """Say nothing; the report holds it."""
-
-    def notice(self, text: str) -> None:
-        self.lines.append(text)
-
-
-@dataclass
-class Bench:
-    """A registry and what tests do with it.
-
-    Attributes:
-        running: The registry.
-        host: What images are published to: the registry, or what stands in front of it.
-    """
-
-    running: RunningRegistry
-    host: str
-
-    def plan(
-        self,
-        ref: str = "refs/heads/master",
-        sha: str = SHA,
-        latest: LatestPolicy = LatestPolicy.AUTO,
-        platform: Platforms = RunRequest.platform,
-    ) -> RunPlan:
-        return run_plan(self.host, ref, sha=sha, latest=latest, platform=platform)
-
-    def builder(self, plan: RunPlan) -> Builder:
-        return Builder(plan, self.running.url, self.running.auth)
-
-    async def publish(
-        self,
-        plan: RunPlan,
-        builder: Builder | None = None,
-        history: History = Order(),  # noqa: B008 # frozen
-    ) -> Published:
-        async with open_registry(plan.image, None) as registry:
-            return await publish(plan, registry, builder or self.builder(plan), history, Steps(Heard()))
-
-    def digests(self) -> dict[str, str]:
-        """Return what every tag in the registry but that of uploads names, by the registry itself."""
-        with self.running.client() as client:
-            listed = client.get(f"/v2/{REPOSITORY}/tags/list")
-            names = [] if listed.status_code == 404 else listed.json().get("tags") or []
-            return {name: digest_of(self._content(client, name)) for name in names if name != INCOMING}
-
-    def contents(self) -> list[bytes]:
-        names = self.digests()
-        with self.running.client() as client:
-            return [self._content(client, name) for name in names]
-
-    def _content(self, client: httpx.Client, name: str) -> bytes:
-        accept = {"Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"}
-        return client.get(MANIFESTS + name, headers=accept).raise_for_status().content
-
-    def push(self, image: Image, *tags: str) -> str:
-        with self.running.client() as client:
-            return image.push(client, REPOSITORY, *tags)
-
-    def delete(self, tag: str) -> None:
-        """Delete a tag and leave its image, as a package's page on GHCR can."""
-        folder = self.running.settings.data_folder
-        (found,) = folder.rglob(f"_manifests/tags/{tag}/current/link")
-        for part in sorted(found.parents[1].rglob("*"), reverse=True):
-            part.rmdir() if part.is_dir() else part.unlink()
-        found.parents[1].rmdir()
-
-    def written(self) -> list[str]:
-        """Return the tags that were written, by whoever it was, in the order of the access log."""
-        return [r.path.removeprefix(MANIFESTS) for r in self.running.requests() if _writes(r)]
-
-    def writes(self) -> list[Request]:
-        return [request for request in self.running.requests() if request.method not in {"GET", "HEAD"}]
-
-
-def _writes(request: Request) -> bool:
-    return request.method == "PUT" and request.path.startswith(MANIFESTS) and request.status == 201
-
-
 def _outcomes(published: Published) -> dict[str, TagOutcome]:
     return {tag.name: tag.outcome for tag in published.tags}
-
-
-@pytest.fixture
-def bench(registry: RunningRegistry) -> Bench:
-    return Bench(registry, registry.host)
 
 
 class TestABranch:
@@ -155,7 +58,7 @@ class TestABranch:
         builder = bench.builder(plan)
         published = await bench.publish(plan, builder)
         assert builder.calls == ["build", f"upload {bench.host}/{REPOSITORY}:incoming"]
-        assert published.built
+        assert published.outcome is BUILT
         assert published.digest == builder.image.digest
         assert _outcomes(published) == {"sha-9c68c4a": WRITTEN, "master": WRITTEN}
         assert bench.digests() == {"sha-9c68c4a": published.digest, "master": published.digest}
@@ -167,7 +70,7 @@ class TestABranch:
         again = bench.builder(plan)
         second = await bench.publish(plan, again)
         assert again.calls == []
-        assert not second.built
+        assert second.outcome is REUSED
         assert second.digest == first.digest
         assert _outcomes(second) == {"sha-9c68c4a": PRESENT, "master": PRESENT}
         assert len(bench.writes()) == before
@@ -221,7 +124,7 @@ class TestARelease:
         builder = bench.builder(plan)
         released = await bench.publish(plan, builder)
         assert builder.calls == []
-        assert not released.built
+        assert released.outcome is REUSED
         assert released.digest == staged.digest
         assert _outcomes(released) == {"sha-9c68c4a": PRESENT, "v1.2.3": WRITTEN, "latest": WRITTEN}
         assert set(bench.digests().values()) == {staged.digest}
@@ -284,11 +187,11 @@ class TestLatest:
         put_tag = Registry.put_tag
         higher: list[Published] = []
 
-        async def put_late(self: Registry, tag: str, manifest: Manifest) -> str:
+        async def put_late(self: Registry, tag: str, manifest: Manifest) -> None:
             if tag == "latest" and not higher:
                 monkeypatch.setattr(Registry, "put_tag", put_tag)
                 higher.append(await bench.publish(bench.plan("refs/tags/v2.0.0", OTHER_SHA)))
-            return await put_tag(self, tag, manifest)
+            await put_tag(self, tag, manifest)
 
         monkeypatch.setattr(Registry, "put_tag", put_late)
         published = await bench.publish(bench.plan(RELEASE))
@@ -440,7 +343,7 @@ class TestGuards:
 
         await bench.publish(bench.plan())
         released = await bench.publish(replace(bench.plan(RELEASE), checked_out=elsewhere))
-        assert not released.built
+        assert released.outcome is REUSED
 
     async def test_a_version_of_another_commit_is_refused_before_anything_is_built(self, bench: Bench) -> None:
         first = await bench.publish(bench.plan(RELEASE))
@@ -468,7 +371,7 @@ class TestGuards:
         rebuilt = bench.push(Image(bench.builder(plan).image.labels, (b"base", b"rebuilt")), "v1.2.3")
         released = await bench.publish(plan)
         assert released.digest == rebuilt
-        assert not released.built
+        assert released.outcome is REUSED
         assert _outcomes(released) == {"sha-9c68c4a": MOVED, "v1.2.3": PRESENT, "latest": WRITTEN}
         assert released.tags[0].previous_digest == staged.digest
         assert released.tags[0].reason == "it moves to the image that other tags of this commit point to"
@@ -520,7 +423,7 @@ class TestTogetherWithOthers:
         assert set(bench.digests()) == {"sha-9c68c4a", "master", "v1.2.3", "latest"}
         assert len(set(bench.digests().values())) == 1
         assert {run.digest for run in published} == set(bench.digests().values())
-        assert sorted(run.built for run in published) == [False, True]
+        assert sorted(run.outcome for run in published) == [BUILT, REUSED]
 
     async def test_the_image_that_another_run_uploads_meanwhile_is_used(self, bench: Bench) -> None:
         plan = bench.plan(RELEASE)
@@ -533,7 +436,7 @@ class TestTogetherWithOthers:
         builder.during_build = meanwhile
         published = await bench.publish(plan, builder)
         assert builder.calls == ["build"]
-        assert not published.built
+        assert published.outcome is REUSED
         assert published.digest == theirs.digest
         assert _outcomes(published) == {"sha-9c68c4a": PRESENT, "v1.2.3": WRITTEN, "latest": WRITTEN}
 
@@ -555,11 +458,10 @@ class TestTogetherWithOthers:
         other = Image({REVISION: OTHER_SHA})
         put_tag = Registry.put_tag
 
-        async def put_and_lose(self: Registry, tag: str, manifest: Manifest) -> str:
-            stored = await put_tag(self, tag, manifest)
+        async def put_and_lose(self: Registry, tag: str, manifest: Manifest) -> None:
+            await put_tag(self, tag, manifest)
             if tag == "master":
                 bench.push(other, tag)
-            return stored
 
         monkeypatch.setattr(Registry, "put_tag", put_and_lose)
         with pytest.raises(RegistryError, match=rf"do not all point to .*master pointed to {other.digest}"):
@@ -578,15 +480,15 @@ class TestADirtyTree:
     async def test_a_clean_build_of_the_commit_is_not_mistaken_for_it(self, bench: Bench) -> None:
         dirty = await bench.publish(bench.plan().for_dirty_tree("content"))
         clean = await bench.publish(bench.plan())
-        assert clean.built
+        assert clean.outcome is BUILT
         assert clean.digest != dirty.digest
         assert len(bench.digests()) == 3
 
     async def test_the_same_content_is_not_built_twice(self, bench: Bench) -> None:
         plan = bench.plan().for_dirty_tree("content")
         await bench.publish(plan)
-        assert not (await bench.publish(plan)).built
-        assert (await bench.publish(bench.plan().for_dirty_tree("more"))).built
+        assert (await bench.publish(plan)).outcome is REUSED
+        assert (await bench.publish(bench.plan().for_dirty_tree("more"))).outcome is BUILT
 
 
 class TestAnIndex:
@@ -604,7 +506,7 @@ class TestAnIndex:
     async def test_is_promoted_as_an_image_is(self, bench: Bench) -> None:
         index = self._pushed(bench, Image({REVISION: SHA}), Image({REVISION: SHA}, architecture="arm64"))
         published = await bench.publish(bench.plan(RELEASE, platform=self.PLATFORMS))
-        assert not published.built
+        assert published.outcome is REUSED
         assert published.digest == digest_of(index)
         assert published.platform == "linux/amd64,linux/arm64"
         assert bench.contents() == [index] * 3
@@ -657,7 +559,7 @@ class TestFailuresThatPass:
         builder.upload_fails = 3
         published = await bench.publish(plan, builder)
         assert builder.calls == ["build", *[f"upload {bench.host}/{REPOSITORY}:incoming"] * 4]
-        assert published.built
+        assert published.outcome is BUILT
 
     async def test_an_upload_that_does_not_pass_is_reported(self, bench: Bench) -> None:
         plan = bench.plan()
@@ -788,6 +690,8 @@ class TestAWholeRun:
             "ref": RELEASE,
             "version": "v1.2.3",
             "built": True,
+            "outcome": "built",
+            "relabelled_from": None,
             "platform": "linux/amd64",
             "steps": [],
         }

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from ci.cli.printing import headline, plan_text, print_answer, print_tags
-from pipeline.rules.report import BuildReport, TagForecast, TagOutcome, TagReport
+from pipeline.rules.report import BuildReport, ImageOutcome, RelabelledFrom, TagForecast, TagOutcome, TagReport
 from tests.pipeline.samples import IMAGE, OTHER_DIGEST, OTHER_SHA, build_report, run_plan
 
 
@@ -68,11 +68,18 @@ def test_a_reason_is_text_and_no_markup() -> None:
     assert "because [/] of [red]this[/red] y.js:100:1" in text
 
 
-@pytest.mark.parametrize(("built", "words"), [(True, "built and uploaded"), (False, "not built again")])
-def test_the_headline_says_whether_it_was_built(built: bool, words: str) -> None:  # noqa: FBT001 - pytest's parameter
-    report = build_report().model_copy(update={"built": built})
-    assert headline(report).startswith(f"{IMAGE}: ")
-    assert words in headline(report)
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (ImageOutcome.BUILT, "built and uploaded"),
+        (ImageOutcome.REUSED, "already in the registry, not built again"),
+        (ImageOutcome.RELABELLED, "relabelled, not built: the image of commit 0123456 has the same build inputs"),
+    ],
+)
+def test_the_headline_says_how_the_run_came_to_the_image(outcome: ImageOutcome, words: str) -> None:
+    source = RelabelledFrom(reference=IMAGE.tagged("master"), digest=OTHER_DIGEST, commit=OTHER_SHA)
+    report = build_report().model_copy(update={"outcome": outcome, "relabelled_from": source})
+    assert headline(report) == f"{IMAGE}: {words}"
 
 
 def test_json_is_the_report_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ class TestARealRegistry:
         async with self._client(running) as registry:
             manifest = await registry.manifest("x")
             assert manifest is not None
-            assert await registry.put_tag("y", manifest) == IMAGE.digest
+            await registry.put_tag("y", manifest)
             assert await registry.manifest("y") == manifest
         sent = [r for r in running.requests() if r.agent == "backend-pipeline" and r.method not in {"GET", "HEAD"}]
         assert [(request.method, request.path, request.status) for request in sent] == [("PUT", f"{MANIFESTS}/y", 201)]
@@ -261,7 +261,7 @@ async def test_what_passes_by_itself_is_tried_again(failure: Answer, method: str
                 case "HEAD":
                     assert await registry.digest_of("x") == IMAGE.digest
                 case _:
-                    assert await registry.put_tag("x", _manifest(IMAGE.manifest)) == IMAGE.digest
+                    await registry.put_tag("x", _manifest(IMAGE.manifest))
     confirmed = [f"GET {MANIFESTS}/x"] if method == "HEAD" else []
     assert server.lines() == [*[f"{method} {MANIFESTS}/x"] * (times + 1), *confirmed]
     assert {request.body for request in server.asked} == {IMAGE.manifest if method == "PUT" else b""}
@@ -299,10 +299,11 @@ async def test_a_write_in_a_larger_operation_is_one_attempt_and_the_operation_is
     with serving(lambda _: next(answers)) as server:
         async with _opened(server.host) as registry:
 
-            async def promote() -> str | None:
-                return await registry.digest_of("x") or await registry.put_tag("x", _manifest(IMAGE.manifest))
+            async def promote() -> None:
+                assert await registry.digest_of("x") is None
+                await registry.put_tag("x", _manifest(IMAGE.manifest))
 
-            assert await registry.retries.run(promote) == IMAGE.digest
+            await registry.retries.run(promote)
     assert [request.method for request in server.asked] == ["HEAD", "PUT", "HEAD", "PUT"]
 
 
@@ -377,7 +378,7 @@ async def test_one_wrong_digest_is_asked_for_again(method: str) -> None:
 
     async with _standing_in(answer) as registry:
         if method == "PUT":
-            assert await registry.put_tag("x", _manifest(IMAGE.manifest)) == IMAGE.digest
+            await registry.put_tag("x", _manifest(IMAGE.manifest))
         else:
             assert await registry.digest_of("x") == IMAGE.digest
     assert not wrong

@@ -13,10 +13,10 @@ from pipeline.rules.image_name import ImageName
 from pipeline.rules.planning import plan_run
 from pipeline.rules.shared_options import RunRequest
 from pipeline.run import RegistryAccess, publish_run
+from tests.pipeline.bench import Heard
 from tests.pipeline.images import MANIFEST, Builder, Image
 from tests.pipeline.samples import Order, checkout
 from tests.pipeline.servers import Answer, Asked, proxy
-from tests.pipeline.test_publishing import Heard
 from tests.registry_fixtures import RunningRegistry
 
 pytestmark = pytest.mark.registry
@@ -75,7 +75,7 @@ async def test_two_hundred_tags_are_written_over_a_few_connections(registry: Run
             assert manifest is not None
 
             async def write(tag: str) -> None:
-                assert await opened.put_tag(tag, manifest) == image.digest
+                await opened.put_tag(tag, manifest)
 
             await each(tags, write, at_once=200)
             assert sorted(await opened.tags()) == sorted(["first", *tags])
