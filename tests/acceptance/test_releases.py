@@ -1,10 +1,10 @@
-"""A release is the very image that its commit was published as: nothing is built, only tags are written."""
+"""What needs no build: a release of a published commit, and a commit that does not touch the source."""
 
 from __future__ import annotations
 
-from pipeline.rules.report import BuildReport, TagOutcome
+from pipeline.rules.report import BuildReport, ImageOutcome, TagOutcome
 from tests.acceptance.command import Command
-from tests.acceptance.published import Image, blob_requests, tags_written, writes
+from tests.acceptance.published import Image, blob_requests, tags_written, uploaded, writes
 from tests.acceptance.workspace import Workspace
 
 
@@ -35,6 +35,27 @@ def test_a_release_of_a_published_commit_is_that_image(lr_ci: Command, workspace
     requests = published.registry.requests()
     assert tags_written(writes(requests)) == ["v0.1.1", "latest"]
     assert [request.method for request in blob_requests(requests)] == ["GET"]  # the labels, which say whose image it is
+
+
+def test_a_commit_that_does_not_touch_the_source_gets_the_last_image_with_its_own_labels(
+    lr_ci: Command, workspace: Workspace, published: Image
+) -> None:
+    before, layers = published.digest("master"), published.manifest("master")["layers"]
+    workspace.write("NOTES.md", "Not part of the backend.\n")
+    commit = workspace.commit("Write notes")
+
+    arguments = ["build-and-push", "--registry", published.registry.host, "--max-age", "99999d", "--json"]
+    ended = lr_ci.run(workspace.folder, *arguments).succeeded()
+
+    assert ended.report.outcome is ImageOutcome.RELABELLED
+    assert ended.report.relabelled_from is not None
+    assert ended.report.relabelled_from.digest == before
+    assert "Engine:" not in ended.stderr, "no engine is opened"
+    requests = published.registry.requests()
+    assert tags_written(writes(requests)) == [ended.report.digest, f"sha-{workspace.short}", "master"]
+    assert len(uploaded(requests)) == 1, "the configuration"
+    assert published.manifest("master")["layers"] == layers
+    assert published.labels("master")["org.opencontainers.image.revision"] == commit
 
 
 def test_a_prerelease_is_never_latest(lr_ci: Command, workspace: Workspace, published: Image) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,16 @@ from ci.local.base_image_mirrors import prepare_base_images
 from ci.local.dagger_session import open_session
 from ci.local.engine_choice import EngineKind
 from pipeline.module import BackendPipeline
-from pipeline.rules.build_inputs import INPUTS
+from pipeline.rules.build_inputs import INPUTS, BuildInputs
 from pipeline.rules.labels import REVISION, SOURCE, TITLE
-from pipeline.rules.report import BuildReport, PlanReport
+from pipeline.rules.report import BuildReport, ImageOutcome, PlanReport
 from tests.acceptance.command import ROOT
 from tests.acceptance.conftest import lr_ci, port_3000
 from tests.acceptance.published import Image, uploaded, writes
 from tests.acceptance.workspace import Workspace
 from tests.pipeline.host_files import HostFiles
+from tests.pipeline.images import Image as SmallImage
+from tests.pipeline.samples import OTHER_SHA
 from tests.registry_fixtures import PASSWORD, USER, RunningRegistry, free_port
 
 __all__ = ["lr_ci", "port_3000"]
@@ -129,6 +132,30 @@ async def test_build_and_push_answers_with_the_digest_that_all_tags_name(
     image = Image(registry)
     assert image.tags() == {f"sha-{checkout.short}", "master"}
     assert {image.digest(tag) for tag in image.tags()} == {digest}
+
+
+async def test_an_image_with_the_same_build_inputs_is_relabelled(
+    checkout: Workspace, registry: RunningRegistry
+) -> None:
+    tree = checkout.git("rev-parse", "HEAD:backend")
+    inputs = BuildInputs(tree=tree, dockerfile="Dockerfile", platforms=("linux/amd64",))
+    with registry.client() as client:
+        there = SmallImage({**inputs.labels(), REVISION: OTHER_SHA}, created="2025-11-03T12:00:00+00:00")
+        there.push(client, "linkradar/lr-backend", "master")
+    pipeline = module(registry=registry.host)
+    publish = partial(pipeline.publish, force_move=True, registry_service=service(registry))
+
+    with pytest.raises(FunctionError, match="Invalid age 'week'"):
+        await publish(max_age="week")
+    publication = await publish(max_age="99999d")
+
+    report = BuildReport.model_validate_json(await publication.report.contents())
+    assert report.outcome is ImageOutcome.RELABELLED
+    assert report.relabelled_from is not None
+    assert report.relabelled_from.commit == OTHER_SHA
+    image = Image(registry)
+    assert image.digest("master") == image.digest(f"sha-{checkout.short}") == publication.digest
+    assert image.labels("master")[REVISION] == checkout.head
 
 
 @pytest.mark.usefixtures("port_3000")

@@ -450,6 +450,15 @@ async def test_the_origin_is_as_it_was_given(repository: Repository, origin: str
     assert (await read(repository)).checkout.origin == origin
 
 
+@pytest.mark.parametrize("branch", ["main", "release/größe", None])
+async def test_the_default_branch_is_where_the_head_of_the_origin_points(
+    repository: Repository, branch: str | None
+) -> None:
+    if branch is not None:
+        repository.git("symbolic-ref", "refs/remotes/origin/HEAD", f"refs/remotes/origin/{branch}")
+    assert (await read(repository)).checkout.default_branch == branch
+
+
 class TestTheOrderOfCommits:
     UNKNOWN = "0" * 39 + "1"
 

@@ -230,6 +230,15 @@ class TestAnEngine:
             dockerfiles=(),
         )
 
+    @pytest.mark.parametrize("branch", ["main", "release/x", None])
+    async def test_the_default_branch_is_where_the_head_of_the_origin_points(
+        self, dag: dagger.Client, repository: Repository, branch: str | None
+    ) -> None:
+        repository.commit(b"First\n")
+        if branch is not None:
+            repository.git("symbolic-ref", "refs/remotes/origin/HEAD", f"refs/remotes/origin/{branch}")
+        assert (await self._read(dag, repository.folder)).default_branch == branch
+
     @pytest.mark.parametrize("source", [".", "a[p]i"])
     async def test_the_dockerfiles_of_the_source_are_found(
         self, dag: dagger.Client, repository: Repository, source: str

@@ -155,3 +155,23 @@ def test_a_tag_that_git_has_at_another_commit_is_refused() -> None:
     assert caught.value.hint == "Check the tag out: git checkout v3.0.0"
     there = replace(elsewhere, tagged=SHA)
     assert plan_run(request, there).tags.primary.name == "sha-9c68c4a"
+
+
+@pytest.mark.parametrize(
+    ("ref", "default_branch", "expected"),
+    [
+        ("refs/heads/topic", None, ("topic", "main", "master", "latest")),
+        ("refs/heads/main", None, ("main", "master", "latest")),
+        ("refs/heads/topic", "develop", ("topic", "develop", "latest")),
+        ("refs/heads/develop", "develop", ("develop", "latest")),
+        ("refs/tags/v1.2.3", "feature/x", ("feature-x", "latest")),
+        ("refs/tags/v1.2.3", "latest", ("branch-latest-5e1e2bca", "latest")),
+    ],
+)
+def test_images_with_the_same_build_inputs_are_looked_for_by_likely_tags(
+    ref: str, default_branch: str | None, expected: tuple[str, ...]
+) -> None:
+    known = replace(checkout(), default_branch=default_branch)
+    assert _plan(RunRequest(ref=ref), known).likely_tags == expected
+    assert _plan(RunRequest(ref=ref, no_reuse=True), known).likely_tags == ()
+    assert _plan(RunRequest(ref=ref), replace(known, dirty=("backend/x",))).likely_tags == ()
