@@ -57,6 +57,7 @@ kills: setup ## Stop runs by signals at every step and request, and print what i
 
 races: setup ## Explore every order of the requests of runs at once, and print which promises broke as a table
 	@PYTHONPATH=. $(PY)/python -m tests.pipeline.races
+	@PYTHONPATH=. $(PY)/python -m tests.pipeline.socket_races
 
 faults: ## Publish against a registry that fails in every way; print a table of exit codes
 	@bin/setup --test

@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+import anyio.to_thread
 import httpx
 
 from pipeline.rules.errors import BuildError, TransientError
@@ -143,6 +144,9 @@ class Builder:
             msg = "short read."
             raise TransientError(msg)
         repository, tag = reference.removeprefix(f"{plan.image.registry}/").split(":")
+        return await anyio.to_thread.run_sync(self._push, repository, tag)
+
+    def _push(self, repository: str, tag: str) -> str:
         headers = {"User-Agent": BUILDER_AGENT}
         with httpx.Client(base_url=self.url, auth=self.auth, trust_env=False, headers=headers) as client:
             return self.image.push(client, repository, tag)

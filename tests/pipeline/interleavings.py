@@ -11,7 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, assert_never, cast
 
 from pipeline.progress import Steps
 from pipeline.publishing import Published, publish
@@ -160,20 +160,56 @@ class Silent:
 
 
 @dataclass(frozen=True)
+class Readings:
+    """What runs have read of the tags, and what was written since.
+
+    Attributes:
+        overwritten: For each run, who wrote which tag since the run read it, and who has read what was written.
+        late: Who relies on what a tag was, before it was overwritten by a decision from before that.
+    """
+
+    overwritten: tuple[frozenset[tuple[str, int]], ...]
+    late: frozenset[tuple[str, int]] = frozenset()
+
+    @classmethod
+    def none(cls, runs: int) -> Readings:
+        """Return that nothing was read yet."""
+        nobody: frozenset[tuple[str, int]] = frozenset()
+        return cls((nobody,) * runs)
+
+    def after(self, run: int, request: Request) -> Readings:
+        """Return what holds after a request of a run."""
+        overwritten, late = list(self.overwritten), self.late
+        match request:
+            case Read(tag=tag):
+                overwritten[run] = frozenset(each for each in overwritten[run] if each[0] != tag)
+                overwritten = [
+                    seen | {(tag, run)} if any(name == tag for name, _ in seen) else seen for seen in overwritten
+                ]
+                late -= {(tag, run)}
+            case Write(tag=tag):
+                late |= {each for each in overwritten[run] if each[0] == tag}
+                overwritten = [each | {(tag, run)} if other != run else each for other, each in enumerate(overwritten)]
+            case List():
+                pass
+            case _:
+                assert_never(request)
+        return Readings(tuple(overwritten), late)
+
+
+@dataclass(frozen=True)
 class State:
     """A state of all runs and of the registry.
 
     Attributes:
         answers: The answers that each run got.
         tags: The registry's tags.
-        overwritten: For each run, who wrote which tag since the run read it, and who has read what was written.
-        late: Who relies on what a tag was, before it was overwritten by a decision from before that.
+        readings: What they have read.
     """
 
     answers: tuple[tuple[object, ...], ...]
     tags: Tags
-    overwritten: tuple[frozenset[tuple[str, int]], ...]
-    late: frozenset[tuple[str, int]] = frozenset()
+    readings: Readings
 
 
 @dataclass(frozen=True)
@@ -214,15 +250,14 @@ class Exploration:
 
     def ends(self) -> Iterator[End]:
         """Return every state that the runs can end in."""
-        nobody: frozenset[tuple[str, int]] = frozenset()
-        begin = State(((),) * len(self.runs), tuple(sorted(self.tags.items())), (nobody,) * len(self.runs))
+        begin = State(((),) * len(self.runs), tuple(sorted(self.tags.items())), Readings.none(len(self.runs)))
         seen, waiting = {begin}, [begin]
         while waiting:
             state = waiting.pop()
             following = [self._after(state, run) for run in range(len(self.runs)) if self._is_running(state, run)]
             if not following:
                 outcomes = tuple(cast("Outcome", self._next(run, answers)) for run, answers in enumerate(state.answers))
-                yield End(dict(state.tags), outcomes, late=bool(state.late))
+                yield End(dict(state.tags), outcomes, late=bool(state.readings.late))
             for found in following:
                 if found not in seen:
                     seen.add(found)
@@ -234,28 +269,20 @@ class Exploration:
 
     def _after(self, state: State, run: int) -> State:
         """Return the state after the registry has answered the next request of a run."""
-        request, tags, late = self._next(run, state.answers[run]), dict(state.tags), state.late
-        overwritten = list(state.overwritten)
+        request, tags = cast("Request", self._next(run, state.answers[run])), dict(state.tags)
         answer: object = None
         match request:
             case Read(tag=tag):
                 answer = tags.get(tag)
-                overwritten[run] = frozenset(each for each in overwritten[run] if each[0] != tag)
-                overwritten = [
-                    seen | {(tag, run)} if any(name == tag for name, _ in seen) else seen for seen in overwritten
-                ]
-                late -= {(tag, run)}
             case Write(tag=tag, digest=digest):
-                late |= {each for each in overwritten[run] if each[0] == tag}
                 tags[tag] = digest
-                overwritten = [each | {(tag, run)} if other != run else each for other, each in enumerate(overwritten)]
             case List():
                 answer = tuple(tags)
-            case Outcome():  # pragma: no cover # a run that has ended has no next request
-                raise AssertionError
+            case _:
+                assert_never(request)
         answers = list(state.answers)
         answers[run] = (*answers[run], answer)
-        return State(tuple(answers), tuple(sorted(tags.items())), tuple(overwritten), late)
+        return State(tuple(answers), tuple(sorted(tags.items())), state.readings.after(run, request))
 
     def _asked(self, number: int, answers: tuple[object, ...]) -> Request | Outcome:
         """Return what a run does after some answers: its next request, or its end."""

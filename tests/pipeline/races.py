@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 from pipeline.rules.labels import REVISION
-from tests.pipeline.interleavings import End, Exploration, Run
+from pipeline.rules.planning import RunPlan
+from tests.pipeline.interleavings import Exploration, Run
 from tests.pipeline.samples import OTHER_SHA, SHA, Order, run_plan
 
 OLDER = "1" * 40
@@ -59,30 +61,37 @@ def races(kinds: tuple[str, ...]) -> Races:
         Run(run_plan(ref=RUNS[kind][0], sha=RUNS[kind][1], no_reuse=True), f"run {n}") for n, kind in enumerate(kinds)
     )
     exploration = Exploration(runs, ORDER)
+    commits = {run.manifest.digest: run.labels[REVISION] for run in runs}
     broken: Counter[str] = Counter()
     late: Counter[str] = Counter()
     ends = 0
     for end in exploration.ends():
         ends += 1
-        (late if end.late else broken).update(_broken(exploration, end))
+        found = broken_promises([run.plan for run in runs], commits, end.tags)
+        found += [f"failed: {outcome.error.message}" for outcome in end.outcomes if outcome.error is not None]
+        (late if end.late else broken).update(found)
     return Races(exploration.states, ends, broken, late)
 
 
-def _broken(exploration: Exploration, end: End) -> list[str]:
-    """Return which promises do not hold in the end."""
-    commits = {run.manifest.digest: run.labels[REVISION] for run in exploration.runs}
+def broken_promises(plans: Sequence[RunPlan], commits: Mapping[str, str], tags: Mapping[str, str]) -> list[str]:
+    """Return which promises do not hold after some runs.
+
+    Args:
+        plans: The runs.
+        commits: The commit of each image, by digest.
+        tags: What each tag points to.
+    """
     broken = [
         "two images for one commit"
         for commit in set(commits.values())
-        if len({digest for digest in end.tags.values() if commits[digest] == commit}) > 1
+        if len({digest for digest in tags.values() if commits[digest] == commit}) > 1
     ]
-    branches = [run.plan.commit.sha for run in exploration.runs if run.plan.tags.version is None]
-    releases = {run.plan.tags.ref: run.plan.commit.sha for run in exploration.runs if run.plan.tags.version is not None}
-    if branches and commits[end.tags["master"]] != max(branches, key=ORDER.commits.index):
+    branches = [plan.commit.sha for plan in plans if plan.tags.version is None]
+    releases = {plan.tags.ref: plan.commit.sha for plan in plans if plan.tags.version is not None}
+    if branches and commits[tags["master"]] != max(branches, key=ORDER.commits.index):
         broken.append("master went back")
-    if releases and commits[end.tags["latest"]] != releases[max(releases)]:
+    if releases and commits[tags["latest"]] != releases[max(releases)]:
         broken.append("latest went back")
-    broken += [f"failed: {outcome.error.message}" for outcome in end.outcomes if outcome.error is not None]
     return broken
 
 

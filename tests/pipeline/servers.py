@@ -94,6 +94,7 @@ def serving(handler: Handler, *, name: str = "localhost", port: int = 0) -> Iter
 
     class Requests(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each answer waits 40 ms between its head and its body
 
         def answer(self) -> None:
             path, _, query = self.path.partition("?")
