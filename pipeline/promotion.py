@@ -54,7 +54,6 @@ class Promotion:
         self._history = history
         self._progress = progress
         self._states = {tag.name: TagState(tag) for tag in plan.tags.tags}
-        self._manifests: dict[str, Manifest] = {}
         self._images: dict[str, TaggedImage | None] = {}
         self._released: str | None = None
         self._lists = True
@@ -89,8 +88,7 @@ class Promotion:
         state = self._states[tag.name]
         state.read(None if manifest is None else manifest.digest)
         if manifest is not None and manifest != own:
-            self._manifests[manifest.digest] = manifest
-            await self._check(state, own)
+            await self._check(state, manifest.digest, own)
         return manifest
 
     async def promote(self, manifest: Manifest) -> Manifest:
@@ -138,7 +136,7 @@ class Promotion:
             WriteOnceError: It is the version's tag, and does.
         """
         state = self._states[tag.name]
-        await self._read(state, manifest)
+        await self._read(state)
         decision = await self._decision(state, manifest)
         state.decided(decision)
         return state, decision
@@ -171,7 +169,7 @@ class Promotion:
         """Read, guard and write a tag, with one PUT: a failure of it leads back to the reading."""
         state, decision = await self.decide(tag, manifest)
         if isinstance(decision, Put):
-            wanted = manifest if decision.release is None else self._manifests[decision.release]
+            wanted = manifest if decision.release is None else self._registry.known(decision.release)
             state.sending(wanted.digest)
             try:
                 await self._registry.put_tag(tag.name, wanted)
@@ -183,15 +181,11 @@ class Promotion:
             state.answered(wanted.digest)
         return decision
 
-    async def _read(self, state: TagState, manifest: Manifest | None) -> None:
-        """Read what a tag points to: by HEAD, and by GET if that is another image than the run's, or has vanished."""
+    async def _read(self, state: TagState) -> None:
+        """Read what a tag points to: by HEAD, and by GET if it has vanished."""
         digest = await self._registry.digest_of(state.tag.name)
-        if digest != (None if manifest is None else manifest.digest) and (
-            digest is not None or state.digest is not None
-        ):
+        if digest is None and state.digest is not None:
             found = await self._registry.manifest(state.tag.name)
-            if found is not None:
-                self._manifests[found.digest] = found
             digest = None if found is None else found.digest
         state.read(digest)
 
@@ -205,26 +199,37 @@ class Promotion:
         if state.tag.kind is TagKind.BRANCH:
             reason = await self._keeps_branch(state.digest)
             return Put() if reason is None else Keep(reason)
-        await self._check(state, manifest)
+        await self._check(state, state.digest, manifest)
         leads = (state.tag.kind is TagKind.VERSION) is (self._released is not None)
         if not leads:
             return Put("it moves to the image that other tags of this commit point to")
         self._released = None  # a release that moved since the run started follows the commit's tag from now on
         return Adopt()
 
-    async def _check(self, state: TagState, own: Manifest | None) -> None:
+    async def _check(self, state: TagState, digest: str, own: Manifest | None) -> None:
         """Check that a tag that is written once points to an image of the run's commit and build inputs."""
-        if state.digest is None:
-            return
-        image = await self._described(state.digest)
+        image = await self._described(digest)
         error = refusal(self._plan, state.tag, image, None if own is None else own.digest)
         if error is not None:
+            await self._confirm(state, digest)
             raise error
         if not image.records_inputs:
             reference = self._plan.image.tagged(state.tag.name)
             self._progress.notice(
                 f"{reference} does not record what it was built from; it is taken as the commit's image."
             )
+
+    async def _confirm(self, state: TagState, digest: str) -> None:
+        """Read a tag by GET before a run is refused because of what HEAD said.
+
+        Raises:
+            TransientError: It points to something else.
+        """
+        found = await self._registry.manifest(state.tag.name)
+        if found is None or found.digest != digest:
+            there = "was deleted" if found is None else f"points to {found.digest}"
+            msg = f"{self._plan.image.tagged(state.tag.name)} pointed to {digest}, but {there} when it was read again."
+            raise TransientError(msg, hint="Another run may be moving it: run this again.")
 
     async def _keeps_branch(self, digest: str) -> str | None:
         image = await self._image(digest)
@@ -262,11 +267,10 @@ class Promotion:
         if highest is None or highest <= version:
             return otherwise
         reason = f"{highest} is a higher release than {version}"
-        if state.digest in state.sent and (release := await self._registry.manifest(version_tag(highest))) is not None:
-            self._manifests[release.digest] = release
-            if release.digest != state.digest:
-                return Put(reason, release=release.digest)
-        return Keep(reason)
+        release = await self._registry.manifest(version_tag(highest)) if state.digest in state.sent else None
+        if release is None or release.digest == state.digest:
+            return Keep(reason)
+        return Put(reason, release=release.digest)
 
     async def _all_tags(self) -> list[str]:
         """List all tags.
@@ -291,14 +295,14 @@ class Promotion:
         return self._images[digest]
 
     async def _described(self, digest: str) -> TaggedImage:
-        images = await self._registry.images(self._manifests[digest])
+        images = await self._registry.images(self._registry.known(digest))
         platforms = tuple(image.platform for image in images if image.platform is not None)
         return TaggedImage(digest, tuple(image.labels for image in images), platforms)
 
     def _adopted(self, state: TagState) -> Manifest:
         reference = self._plan.image.tagged(state.tag.name)
         self._progress.notice(f"Another run has published this commit meanwhile: the image of {reference} is used.")
-        return self._manifests[state.digest or ""]
+        return self._registry.known(state.digest or "")
 
     @contextmanager
     def _with_progress(self, manifest: Manifest) -> Iterator[None]:

@@ -73,7 +73,8 @@ class Registry:
         self._auth = auth
         self._is_service = is_service
         self._answered = False
-        self._seen: set[str] = set()
+        self._manifests: dict[str, Manifest] = {}
+        self._images: dict[str, tuple[StoredImage, ...]] = {}
         self._path = f"/v2/{image.repository}"
 
     async def check_access(self) -> None:
@@ -100,7 +101,7 @@ class Registry:
             if response.status_code == httpx.codes.NOT_FOUND:
                 return None
             digest = str(response.headers.get(_DIGEST_HEADER, ""))
-            if digest in self._seen:
+            if digest in self._manifests:
                 return digest
             manifest = await self.manifest(tag)
             if DIGEST.fullmatch(digest) is not None and (manifest is None or manifest.digest != digest):
@@ -110,6 +111,10 @@ class Registry:
             return None if manifest is None else manifest.digest
 
         return await self.retries.run(looked_up)
+
+    def known(self, digest: str) -> Manifest:
+        """Return a manifest that this client has read or written: that of any digest that it answered."""
+        return self._manifests[digest]
 
     async def manifest(self, reference: str) -> Manifest | None:
         """Read a manifest by tag or digest; return None if there is no such manifest.
@@ -132,9 +137,9 @@ class Registry:
                 msg = f"{what} has digest {digest}, but the registry reported {quoted(promised)}."
                 raise _contradiction(msg)
             _check_manifest(response.content, what)
-            self._seen.add(digest)
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST
-            return Manifest(content=response.content, media_type=media_type, digest=digest)
+            self._manifests[digest] = Manifest(content=response.content, media_type=media_type, digest=digest)
+            return self._manifests[digest]
 
         return await self.retries.run(read)
 
@@ -143,11 +148,16 @@ class Registry:
         return tuple([image.properties for image in await self.stored_images(manifest)])
 
     async def stored_images(self, manifest: Manifest) -> tuple[StoredImage, ...]:
-        """Read the configuration of an image, or of each image of an index.
+        """Read the configuration of an image, or of each image of an index; once for each digest.
 
         Raises:
             InvalidImageError: A manifest or a configuration is missing or not valid.
         """
+        if manifest.digest not in self._images:
+            self._images[manifest.digest] = await self._read_images(manifest)
+        return self._images[manifest.digest]
+
+    async def _read_images(self, manifest: Manifest) -> tuple[StoredImage, ...]:
         what = self.image.at(manifest.digest)
         try:
             variants = manifest.variants()
@@ -217,7 +227,7 @@ class Registry:
                 headers={"Content-Type": manifest.media_type},
             )
             self._check_stored(response, what, manifest.digest)
-            self._seen.add(manifest.digest)
+            self._manifests[manifest.digest] = manifest
 
         await self.retries.run(write)
 

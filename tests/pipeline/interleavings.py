@@ -120,6 +120,9 @@ class Model:
         digest = reference if reference.startswith("sha256:") else await self.digest_of(reference)
         return next((run.manifest for run in self.runs if run.manifest.digest == digest), None)
 
+    def known(self, digest: str) -> Manifest:
+        return next(run.manifest for run in self.runs if run.manifest.digest == digest)
+
     async def images(self, manifest: Manifest) -> tuple[ImageProperties, ...]:
         return tuple(ImageProperties(run.labels) for run in self.runs if run.manifest == manifest)
 

@@ -649,6 +649,17 @@ class TestHalfWay:
                 await bench.publish(builder.plan, builder)
         assert builder.calls == []
 
+    async def test_no_run_is_refused_by_what_a_head_alone_says(self, registry: RunningRegistry) -> None:
+        """A cache on the way may answer with the image of another tag that the run has read before."""
+        other = Image({REVISION: TWIN_SHA})
+        stale = Fault("HEAD", f"{MANIFESTS}sha-9c68c4a", Answer(200, headers={"Docker-Content-Digest": other.digest}))
+        with proxy(registry.url, stale) as front:
+            bench = Bench(registry, front.host)
+            bench.push(other, "master")
+            published = await bench.publish(bench.plan())
+        assert stale.times == 0
+        assert bench.digests() == {"sha-9c68c4a": published.digest, "master": published.digest}
+
     async def test_a_wrong_digest_in_the_answer_to_a_write_is_no_failure(self, registry: RunningRegistry) -> None:
         changed = Answer(201, headers={"Docker-Content-Digest": "sha256:" + "0" * 64})
         with proxy(registry.url, Fault("PUT", f"{MANIFESTS}.*", changed, after=True, times=99)) as front:

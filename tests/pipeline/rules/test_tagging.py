@@ -209,3 +209,19 @@ def test_a_dirty_tree_needs_a_publishable_ref_and_a_full_commit() -> None:
 
 def test_only_branches_and_latest_move() -> None:
     assert {kind for kind in TagKind if kind.moves} == {TagKind.BRANCH, TagKind.LATEST}
+
+
+@pytest.mark.parametrize(
+    ("ref", "latest", "expected"),
+    [
+        ("refs/tags/v1.2.3", LatestPolicy.AUTO, "latest moves only if no release higher than v1.2.3 is published"),
+        ("refs/tags/v1.2.3", LatestPolicy.ALWAYS, None),
+        ("refs/tags/v1.2.3", LatestPolicy.NEVER, None),
+        ("refs/tags/v1.2.3-rc.1", LatestPolicy.AUTO, None),
+        ("refs/heads/master", LatestPolicy.AUTO, None),
+    ],
+)
+def test_only_a_stable_release_under_auto_has_a_condition_for_latest(
+    ref: str, latest: LatestPolicy, expected: str | None
+) -> None:
+    assert plan_tags(ref, SHA, latest).latest_condition == expected
