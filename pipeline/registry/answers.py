@@ -11,7 +11,6 @@ import httpx
 from typing_extensions import override
 
 from pipeline.rules.errors import RegistryError
-from pipeline.rules.text import quoted
 
 MANIFEST_BYTES = 4 * 1024 * 1024
 """The limit that registries set (OCI distribution specification v1.1, "Pushing Manifests")."""
@@ -70,7 +69,7 @@ async def _read(response: httpx.Response, request: httpx.Request, most: int) -> 
     elif encoding in {"", "identity"}:
         decoder = None
     else:
-        msg = f"{request.url.host} answered in the encoding {quoted(encoding)}, which was not requested."
+        msg = f"{request.url.host} answered in an encoding that was not requested."
         raise RegistryError(msg)
     content = bytearray()
     async for piece in response.aiter_raw():

@@ -20,7 +20,6 @@ from pipeline.registry.failures import WRONG_SECONDS, access_hint, status_error
 from pipeline.registry.manifests import json_object
 from pipeline.rules.errors import AuthError, RegistryError, TransientError
 from pipeline.rules.image_name import ImageName, is_loopback
-from pipeline.rules.text import quoted
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -120,7 +119,7 @@ class ChallengeAuth(httpx.Auth):
         try:
             realm = httpx.URL(challenge.realm)
         except httpx.InvalidURL as error:
-            msg = f"The token service of {self._image.registry} has an invalid address: {quoted(challenge.realm)}."
+            msg = f"The token service of {self._image.registry} has an invalid address."
             raise RegistryError(msg) from error
         local = self._image.is_loopback and is_loopback(realm.netloc.decode())
         if realm.scheme != "https" and not local:

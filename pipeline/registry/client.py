@@ -18,7 +18,7 @@ from pipeline.concurrency import each
 from pipeline.registry.answers import CONFIG_BYTES, MANIFEST_BYTES, MOST, PAGE_BYTES, SMALL_BYTES, BoundedTransport
 from pipeline.registry.authentication import Access, ChallengeAuth
 from pipeline.registry.credentials import Credentials
-from pipeline.registry.failures import WRONG_SECONDS, connection_error, raise_for, reason_of, service_error
+from pipeline.registry.failures import WRONG_SECONDS, connection_error, raise_for, reason_of, service_error, shown
 from pipeline.registry.manifests import (
     ImageProperties,
     Manifest,
@@ -32,7 +32,6 @@ from pipeline.rules.errors import InvalidImageError, RegistryError, TransientErr
 from pipeline.rules.image_name import DIGEST, HUB, HUB_API, ImageName, digest_of
 from pipeline.rules.media_types import MANIFEST, MANIFEST_TYPES
 from pipeline.rules.platforms import Platform
-from pipeline.rules.text import quoted
 
 _API_HOSTS = {HUB: HUB_API}
 """The API's host, if it differs from the registry in the names of images."""
@@ -134,7 +133,7 @@ class Registry:
             digest = digest_of(response.content)
             promised = reference if by_digest else response.headers.get(_DIGEST_HEADER, digest)
             if digest != promised:
-                msg = f"{what} has digest {digest}, but the registry reported {quoted(promised)}."
+                msg = f"{what} has digest {digest}, but the registry reported {self._shown(promised, response)}."
                 raise _contradiction(msg)
             _check_manifest(response.content, what)
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip() or MANIFEST
@@ -261,7 +260,7 @@ class Registry:
             raise RegistryError(msg, hint="Check that the repository exists and is not being deleted.")
         stored = str(response.headers.get(_DIGEST_HEADER, digest))
         if stored != digest:
-            msg = f"{what} was stored as {quoted(stored)}, not as {digest}."
+            msg = f"{what} was stored as {self._shown(stored, response)}, not as {digest}."
             raise _contradiction(msg)
 
     async def tags(self) -> list[str]:
@@ -278,7 +277,7 @@ class Registry:
                 return names
             url = page.next_path
             if url in requested:
-                msg = f"The list of tags of {self.image} cannot be continued at {quoted(page.link)}."
+                msg = f"The list of tags of {self.image} cannot be continued at {page.link}."
                 raise RegistryError(msg, hint="Report this to the registry's administrator.")
             requested.add(url)
         msg = f"{self.image} has more than {_PAGE_SIZE * _MOST_PAGES} tags."
@@ -298,9 +297,13 @@ class Registry:
                 raise TransientError(msg, within=WRONG_SECONDS) from error
             link = response.links.get("next", {}).get("url")
             # The path alone: behind a proxy the host may be a different one, and no link may lead to another server.
-            return _Page(names, link, "" if link is None else _path_of(response.url, link))
+            path = "" if link is None else _path_of(response.url, link)
+            return _Page(names, None if link is None else self._shown(link, response), path)
 
         return await self.retries.run(read)
+
+    def _shown(self, text: str, response: httpx.Response) -> str:
+        return shown(text, response, self._auth.credentials)
 
     async def _send(
         self,
@@ -338,7 +341,7 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A page of the list of tags, with the link to the next one and the path in it."""
+    """A page of the list of tags, with the link to the next one, as messages show it, and the path in it."""
 
     names: list[str]
     link: str | None

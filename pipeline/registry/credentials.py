@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from pipeline.rules.text import spellings
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -26,5 +28,5 @@ class Credentials:
         return "Basic " + base64.b64encode(pair.encode()).decode()
 
     def secrets(self) -> tuple[str, ...]:
-        """Return what an error of a registry must not repeat: the password, also as it is sent."""
-        return self.basic().removeprefix("Basic "), self.password.get_secret_value()
+        """Return what a message about a registry must not repeat: the password, also as it is sent."""
+        return spellings(self.username, self.password.get_secret_value())

@@ -109,8 +109,19 @@ def reason_of(response: httpx.Response, credentials: Credentials | None) -> str:
         text = f"{first.get('code', '')} {first.get('message', '')}".strip()
     except (ValueError, LookupError, TypeError, AttributeError):
         return ""
+    return shown(text, response, credentials).strip("'\"")
+
+
+def shown(text: str, response: httpx.Response, credentials: Credentials | None) -> str:
+    """Quote a text of a registry's answer for a message, without the credentials that it may repeat.
+
+    Args:
+        text: The text.
+        response: The answer.
+        credentials: Those that the caller gave.
+    """
     sent = response.request.headers.get("Authorization", "").rpartition(" ")[2]
-    return quoted(redacted(text, [sent, *(() if credentials is None else credentials.secrets())])).strip("'\"")
+    return quoted(redacted(text, [sent, *(() if credentials is None else credentials.secrets())]))
 
 
 def access_hint(image: ImageName) -> str:

@@ -5,8 +5,10 @@ Pure.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
@@ -28,6 +30,12 @@ def quoted(text: str) -> str:
     """Quote a text for a message: escaped, on one line and cut to a readable length."""
     cut = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
     return repr(cut) if cut.isprintable() else ascii(cut)
+
+
+def spellings(username: str, password: str) -> tuple[str, ...]:
+    """Return the ways in which a server that got credentials may write them: as they were sent, and in an address."""
+    basic = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return basic, quote(basic, safe=""), password, quote(password, safe=""), quote(password)
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

@@ -20,10 +20,10 @@ from ci.engine.store.buildah import STALL_SECONDS, TRANSFER_SECONDS, essence
 from ci.engine.store.containers import ContainerState
 from ci.engine.store.oci_images import OciImage, StoredImage, container_of, stored_image, write_image, write_index
 from ci.engine.store.registry_access import Logins, by_digest, credentials_file, image_reference, plain_registries
-from ci.system.docker_config import auth_entry, read_docker_config, registry_key
+from ci.system.docker_config import read_docker_config, registry_key
 from pipeline.rules.image_name import Reference
 from pipeline.rules.platforms import Platform
-from pipeline.rules.text import redacted
+from pipeline.rules.text import redacted, spellings
 
 _HTTP_PORT = 80
 _UNKNOWN_USER = re.compile(r"unauthorized|authentication required", re.IGNORECASE)
@@ -128,7 +128,7 @@ async def _push(session: Session, image: OciImage, name: Reference, logins: Logi
         )  # fmt: skip
         if done.exit_code != 0:
             known = any(registry.startswith(name.registry) for registry in logins)
-            sent = [secret for login in logins.values() for secret in (login[1], auth_entry(*login)["auth"])]
+            sent = [secret for login in logins.values() for secret in spellings(*login)]
             reason = redacted(essence(done.stderr), sent)  # a registry may repeat what it was sent
             raise _refused(name, reason, known=known)
         pushed = (folder / "digest").read_text(encoding="ascii").strip()
