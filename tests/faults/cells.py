@@ -20,6 +20,7 @@ from ci.local.dagger_session import open_session
 from ci.local.engine_choice import EngineKind
 from pipeline.engine.builder import DaggerBuilder, EngineAccess, Source
 from pipeline.registry.credentials import Credentials
+from pipeline.rules.age import parse_age
 from pipeline.rules.errors import PipelineError
 from pipeline.rules.exit_codes import ExitCode
 from pipeline.rules.media_types import MANIFEST_TYPES
@@ -27,8 +28,8 @@ from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport, TagOutcome
 from pipeline.rules.shared_options import RunRequest
 from pipeline.run import RegistryAccess, publish_run
-from tests.faults.registry import PASSWORD, USER, Fault, Step, faulty_registry
-from tests.pipeline.samples import Order, checkout
+from tests.faults.registry import PASSWORD, RELABELLING, USER, Fault, Step, faulty_registry
+from tests.pipeline.samples import OTHER_SHA, SHA, Order, checkout
 
 CREDENTIALS = Credentials(username=USER, password=SecretStr(PASSWORD))
 TIMES: dict[str, float] = {"once": 1, "thrice": 3, "for ever": math.inf}
@@ -148,8 +149,11 @@ async def opened_source(folder: Path) -> AsyncIterator[Source]:
         yield Source(dag.host().directory(str(folder)), "backend", plan.recipe)
 
 
-def _plan(host: str, name: str, ref: str) -> RunPlan:
-    return plan_run(RunRequest(registry=host, owner="faults", name=name, ref=ref, dockerfile="Dockerfile"), checkout())
+def _plan(host: str, name: str, ref: str, sha: str = SHA) -> RunPlan:
+    request = RunRequest(
+        registry=host, owner="faults", name=name, ref=ref, dockerfile="Dockerfile", max_age=parse_age("99999d")
+    )
+    return plan_run(request, checkout(sha=sha))
 
 
 async def run_cell(cell: Cell, name: str, source: Source, upstream: str) -> Result:
@@ -167,6 +171,8 @@ async def run_cell(cell: Cell, name: str, source: Source, upstream: str) -> Resu
         plan = _plan(registry.host, name, "refs/tags/v1.2.3")
         if cell.step is Step.CONFIG:  # only an image that exists has its configuration read
             await _publish(_plan(registry.host, name, "refs/heads/master"), source, heard, 60)
+        elif cell.step in RELABELLING:
+            await _publish(_plan(registry.host, name, "refs/heads/master", OTHER_SHA), source, heard, 60)
         registry.fail(cell.step, cell.fault, TIMES[cell.times])
         before = registry.requests
         code: ExitCode | None = None

@@ -48,11 +48,17 @@ class Step(StrEnum):
     PUT = "PUT"
     UPLOADED = "engine's manifest PUT"
     TAG = "tag PUT"
+    RELABEL_POST = "relabelling: POST"
+    RELABEL_PUT = "relabelling: PUT"
+    RELABEL_MANIFEST = "relabelling: manifest PUT"
 
 
 _JSON_STEPS = {Step.TOKEN, Step.MANIFEST, Step.CONFIG, Step.LIST}
 _HEAD_STEPS = {Step.HEAD, Step.BLOB}
 _DIGEST_STEPS = {Step.HEAD, Step.MANIFEST, Step.BLOB, Step.PUT, Step.UPLOADED, Step.TAG}
+_DIGEST_STEPS |= {Step.RELABEL_PUT, Step.RELABEL_MANIFEST}
+RELABELLING = {Step.RELABEL_POST, Step.RELABEL_PUT, Step.RELABEL_MANIFEST}
+"""The steps of a run that relabels the image of another commit."""
 
 
 class Fault(Enum):
@@ -94,10 +100,12 @@ def step_of(method: str, path: str, agent: str) -> Step | None:
     if path == "/v2/":
         return Step.PING
     if "/manifests/" in path:
-        put = Step.TAG if ours else Step.UPLOADED
+        put = (Step.RELABEL_MANIFEST if "sha256:" in path else Step.TAG) if ours else Step.UPLOADED
         return {"HEAD": Step.HEAD, "GET": Step.MANIFEST, "PUT": put}.get(method)
     if "/tags/list" in path:
         return Step.LIST
+    if ours and method in {"POST", "PUT"}:
+        return Step.RELABEL_POST if method == "POST" else Step.RELABEL_PUT
     return {"HEAD": Step.BLOB, "GET": Step.CONFIG, "POST": Step.POST, "PATCH": Step.PATCH, "PUT": Step.PUT}.get(method)
 
 

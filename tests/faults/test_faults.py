@@ -20,7 +20,7 @@ SMALL_PART = [
     cell
     for cell in CELLS
     if (cell.times == "once" and cell.step in {Step.MANIFEST, Step.TAG, Step.UPLOADED} and cell.fault is not Fault.HUGE)
-    or (cell.times == "for ever" and cell.step is Step.PING)
+    or (cell.times == "for ever" and cell.step in {Step.PING, Step.RELABEL_MANIFEST})
 ]
 
 
