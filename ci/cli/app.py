@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from importlib import metadata
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+from typing_extensions import override
 
-from ci.cli import build_commands, config_command, doctor_command, github_commands, registry_commands, session_command
+from ci.cli import build_commands, config_command, doctor_command, session_command
 from ci.cli.console import error_console, print_verbatim
 from ci.cli.extra_options import IMAGE_HELP
 from pipeline.rules.exit_codes import ExitCode
@@ -22,16 +25,48 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _deferred(module: str) -> type[TyperGroup]:
+    """Return a class for a group of commands whose module is imported when one of them is looked for."""
+
+    class Group(TyperGroup):
+        @override
+        def list_commands(self, ctx: Any) -> list[str]:
+            self._import()
+            return super().list_commands(ctx)
+
+        @override
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            self._import()
+            return super().get_command(ctx, cmd_name)
+
+        def _import(self) -> None:
+            self.commands = get_group(import_module(module).app).commands
+
+    return Group
+
+
 build_commands.register(app)
 config_command.register(app)
 doctor_command.register(app)
 session_command.register(app)
-app.add_typer(registry_commands.app, name="registry")
-app.add_typer(github_commands.app, name="github")
+app.add_typer(
+    typer.Typer(cls=_deferred("ci.cli.registry_commands")),
+    name="registry",
+    help="Start, stop and inspect the local registry (Debian's docker-registry on the loopback address).",
+)
+app.add_typer(
+    typer.Typer(cls=_deferred("ci.cli.github_commands")),
+    name="github",
+    help="Report a run to GitHub: step outputs, job summary and deployment issues.",
+)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer passes it by position
     if wanted:
+        from importlib import metadata  # noqa: PLC0415 - slow, and used here alone
+
         typer.echo(f"lr-ci {metadata.version('backend-pipeline')}")
         raise typer.Exit
 

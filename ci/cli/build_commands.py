@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ci import deferred
 from ci.cli.command import command
 from ci.cli.console import ConsoleProgress, error_console, print_verbatim
 from ci.cli.extra_options import CommonOptions, DebugOptions, EngineOptions, ImageChoice, run_settings
 from ci.cli.invocation import Invocation
 from ci.cli.printing import headline, plan_text, print_answer, print_tags
-from ci.cli.publications import Prepare, publish_all, report_path
-from ci.cli.report_file import forget_report, write_report
-from ci.local.engine_session import engine_session
-from ci.local.local_run import Run
+from ci.cli.report_file import forget_report, report_path, write_report
 from pipeline.rules.errors import PipelineError
 from pipeline.rules.report import image_origin
 from pipeline.rules.runtime_checks import RuntimeChecks, parse_command
@@ -29,6 +27,10 @@ from pipeline.rules.shared_options import (
     PublishOptions,
     VerifyOptions,
 )
+
+if TYPE_CHECKING:
+    from ci.cli.publications import Prepare
+    from ci.local.local_run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ async def plan(options: PlanCommand) -> None:
     settings = run_settings(options)
     planned = await settings.plan()
     with ConsoleProgress(error_console(), show_output=options.debug) as progress:
-        report = await settings.plan_online(planned, progress) if options.online else planned.report()
+        report = await deferred.preview_run(settings, planned, progress) if options.online else planned.report()
     for refusal in report.refusals:
         print_verbatim(error_console(), ("Publishing would be refused: ", "red"), refusal)
     for notice in planned.notices:
@@ -105,7 +107,7 @@ async def plan(options: PlanCommand) -> None:
 
 async def build(options: BuildCommand) -> None:
     """Build the image without publishing it, and print its tag, or the file that it is written to."""
-    run = await run_settings(options).prepare()
+    run = await deferred.prepare_run(run_settings(options))
     with ConsoleProgress(error_console(), show_output=options.debug) as progress:
         await run.build(progress, options.output)
     report = run.plan.report()
@@ -124,9 +126,9 @@ async def build_and_push(invocation: Invocation[BuildAndPushCommand]) -> int | N
     options = invocation.options()
     console = error_console()
     forget_report(options.report)
-    run = await run_settings(options).prepare()
+    run = await deferred.prepare_run(run_settings(options))
     with ConsoleProgress(console, show_output=options.debug) as progress:
-        async with engine_session(options.engine, [run.dockerfile], progress) as session:
+        async with deferred.engine_session(options.engine, [run.dockerfile], progress) as session:
             report = await run.publish(progress, session)
     print_verbatim(console, headline(report))
     print_tags(console, report)
@@ -143,7 +145,7 @@ async def _publish_all(invocation: Invocation[BuildAndPushCommand]) -> int:
 
     def prepare(name: str | None) -> Prepare:
         async def prepared() -> Run:
-            return await run_settings(invocation.options(images[name])).prepare()
+            return await deferred.prepare_run(run_settings(invocation.options(images[name])))
 
         return prepared
 
@@ -152,7 +154,8 @@ async def _publish_all(invocation: Invocation[BuildAndPushCommand]) -> int:
         print_verbatim(console, (f"error: {'' if name is None else f'{name}: '}{kind}{error}", "red"))
 
     with ConsoleProgress(console, show_output=values["debug"]) as progress:
-        report = await publish_all({name: prepare(name) for name in images}, values["engine"], progress, failed)
+        runs = {name: prepare(name) for name in images}
+        report = await deferred.publish_all(runs, values["engine"], progress, failed)
     published = {each.image: each.report for each in report.images if each.report is not None}
     for name, each in published.items():
         print_verbatim(console, headline(each))
@@ -172,7 +175,7 @@ async def verify(options: VerifyCommand) -> None:
     """
     command = None if options.command is None else parse_command(options.command)
     checks = RuntimeChecks(command, options.path, options.port)
-    run = await run_settings(options).prepare(builds=False)
+    run = await deferred.prepare_run(run_settings(options), builds=False)
     with ConsoleProgress(error_console(), show_output=options.debug) as progress:
         verified = await run.verify(progress, options.digest, checks)
     print_answer(verified.model_dump_json(indent=2) if options.json else verified.summary())
@@ -180,7 +183,7 @@ async def verify(options: VerifyCommand) -> None:
 
 async def shell(options: ShellCommand) -> None:
     """Build the image and open a shell in it, or run a command."""
-    run = await run_settings(options).prepare()
+    run = await deferred.prepare_run(run_settings(options))
     with ConsoleProgress(error_console(), show_output=options.debug) as progress:
         printed = await run.run_inside(progress, options.arguments or [])
     if printed is not None:

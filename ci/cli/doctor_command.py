@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from ci import deferred
 from ci.cli.command import command
 from ci.cli.console import answer_console, print_verbatim
 from ci.cli.extra_options import CommonOptions
 from ci.cli.printing import print_answer
-from ci.local.doctor import Health, examine
 from pipeline.rules.errors import EngineError
 
-_STYLES = {Health.OK: "green", Health.MISSING: "yellow", Health.BROKEN: "red"}
+_STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 async def doctor(options: CommonOptions) -> None:
     """Check what builds require, and print what is missing and how to get it."""
-    report = await examine()
+    report = await deferred.examine()
     if options.json:
         print_answer(report.model_dump_json(indent=2))
     else:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from ci.local.engine_choice import EngineChoice
-from ci.local.local_run import RunSettings
+from ci.local.run_settings import RunSettings
 from ci.system.secret_source import SecretSource, SecretSourceError, parse_secret_source
 from pipeline.rules.errors import UsageError
 from pipeline.rules.shared_options import CommitOptions, ImageOptions, RunRequest, environment_variable

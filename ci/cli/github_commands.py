@@ -25,7 +25,7 @@ from pipeline.rules.job_summary import render_summary
 from pipeline.rules.refs import SHORT_SHA_LENGTH
 from pipeline.rules.report import BuildReport
 
-app = typer.Typer(help="Report a run to GitHub: step outputs, job summary and deployment issues.")
+app = typer.Typer()
 
 _REPORT = "Report of the run; - for standard input."
 

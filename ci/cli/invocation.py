@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ci.cli.extra_options import DebugOptions
-from ci.local.local_run import current_directory
+from ci.local.run_settings import current_directory
 from ci.settings.arguments import Kind
 from ci.settings.images import Image, Setting, choose_image, read_images
 from ci.system.secret_source import SecretSourceError, parse_secret_source

@@ -11,9 +11,9 @@ import anyio
 import typer
 from rich.console import Console
 
+from ci import deferred
 from ci.cli.console import print_verbatim
 from ci.cli.early_signals import BY_SIGNAL, stopping_signals
-from ci.local.leftovers import remove_leftovers
 from pipeline.concurrency import first_error
 from pipeline.rules.errors import PipelineError
 from pipeline.rules.exit_codes import ExitCode
@@ -98,7 +98,7 @@ async def _until_signal(command: Callable[[], Awaitable[int | None]]) -> int | N
                         tasks.cancel_scope.cancel()
 
                 tasks.start_soon(watch)
-                await remove_leftovers()
+                await deferred.remove_leftovers()
                 code = await command()
                 tasks.cancel_scope.cancel()
         except BaseException as raised:

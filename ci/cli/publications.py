@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +18,6 @@ from pipeline.rules.exit_codes import ExitCode, worst
 from pipeline.rules.report import BuildReport
 
 _IMAGES_AT_ONCE = 4
-_OUTSIDE_FILE_NAMES = re.compile(r"[^\w.-]+")
 
 
 class FailedRun(BaseModel):
@@ -142,10 +139,3 @@ class _ImageProgress:
 
     def _named(self, text: str) -> str:
         return text if self.name is None else f"{self.name}: {text}"
-
-
-def report_path(path: Path | None, image: str | None) -> Path | None:
-    """Return where the report of an image is written: `build-report.api.json` for `build-report.json` and `api`."""
-    if path is None or image is None:
-        return path
-    return path.with_name(f"{path.stem}.{_OUTSIDE_FILE_NAMES.sub('-', image)}{path.suffix}")

@@ -15,7 +15,7 @@ from ci.local_registry.server import down, status, up
 from ci.local_registry.settings import DEFAULT_PORT, RegistrySettings, RegistryStatus
 from ci.system.folders import base_images_folder
 
-app = typer.Typer(help="Start, stop and inspect the local registry (Debian's docker-registry on the loopback address).")
+app = typer.Typer()
 
 _MEBIBYTE = 1024 * 1024
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 
 from pipeline.rules.errors import UsageError
 from pipeline.rules.report import BuildReport
+
+_OUTSIDE_FILE_NAMES = re.compile(r"[^\w.-]+")
 
 
 def forget_report(path: Path | None) -> None:
@@ -45,3 +48,10 @@ def write_report(path: Path | None, report: BuildReport) -> None:
 def _not_written(path: Path, error: OSError) -> UsageError:
     msg = f"The report could not be written to {path}: {error.strerror}."
     return UsageError(msg, hint="Check --report.")
+
+
+def report_path(path: Path | None, image: str | None) -> Path | None:
+    """Return where the report of an image is written: `build-report.api.json` for `build-report.json` and `api`."""
+    if path is None or image is None:
+        return path
+    return path.with_name(f"{path.stem}.{_OUTSIDE_FILE_NAMES.sub('-', image)}{path.suffix}")

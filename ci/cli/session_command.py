@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import anyio
 import typer
 
 from ci import deferred
-from ci.engine.store.storage import Mirror
-from ci.local.base_image_mirrors import hub_mirror
-from ci.local.leftovers import remove_leftovers
-from ci.local_registry.server import status
-from ci.local_registry.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    from ci.engine.store.storage import Mirror
 
 
 def register(app: typer.Typer) -> None:
@@ -35,8 +34,5 @@ def session(context: typer.Context) -> None:
 
 
 async def _prepare() -> list[Mirror]:
-    await remove_leftovers()
-    found = await status(RegistrySettings())
-    if not found.running:
-        return []
-    return [hub_mirror(RegistrySettings(port=found.port))]
+    await deferred.remove_leftovers()
+    return await deferred.running_mirrors()

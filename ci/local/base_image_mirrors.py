@@ -17,6 +17,12 @@ from pipeline.rules.errors import RegistryError
 from pipeline.rules.image_name import HUB
 
 
+async def running_mirrors() -> list[Mirror]:
+    """Return the mirror of Docker Hub in the local registry if that is running; nothing is started."""
+    found = await status(RegistrySettings())
+    return [hub_mirror(RegistrySettings(port=found.port))] if found.running else []
+
+
 async def prepare_base_images(
     dockerfile: Path, notice: Callable[[str], None], build_args: Mapping[str, str] | None = None
 ) -> list[Mirror]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from ci.local.engine_choice import RUNNER_HOST, dagger_program, find_dagger, find_runtime
-from ci.local.registry_login import GITHUB_TOKEN
+from ci.local.run_settings import GITHUB_TOKEN
 from ci.local_registry.server import status
 from ci.local_registry.settings import RegistrySettings
 from ci.system.binfmt import runnable_platforms

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import anyio
+from anyio import to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
 from ci import deferred
@@ -79,6 +81,20 @@ class EngineSession:
 
     async def _keep_open(self, *, task_status: TaskStatus[EngineKind]) -> None:
         """Hold the session in a task of its own, as what is opened in a task must be closed there."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                # Takes half a second, in which the programs that are asked here work too.
+                tasks.start_soon(partial(to_thread.run_sync, deferred.load, "open_session", abandon_on_cancel=True))
+                kind, mirrors = await self._choose()
+        except BaseExceptionGroup as group:
+            raise first_error(group) from group
+        async with deferred.open_session(kind, self._observe, mirrors):
+            task_status.started(kind)
+            with anyio.CancelScope(shield=True):  # what uses the session ends first
+                await self._ended.wait()
+
+    async def _choose(self) -> tuple[EngineKind, list[Mirror]]:
+        """Choose the engine, and make the base images available to it."""
         kind, reason = await choose_engine(self.choice)
         self.progress.notice(f"Engine: {kind} ({reason}).")
         mirrors: list[Mirror] = []
@@ -87,10 +103,7 @@ class EngineSession:
             for dockerfile in self.dockerfiles:
                 found = await prepare_base_images(dockerfile.path, self.progress.notice, dockerfile.build_args)
                 mirrors += [mirror for mirror in found if mirror not in mirrors]
-        async with deferred.open_session(kind, self._observe, mirrors):
-            task_status.started(kind)
-            with anyio.CancelScope(shield=True):  # what uses the session ends first
-                await self._ended.wait()
+        return kind, mirrors
 
     def _observe(self, event: Event) -> None:
         if self.held is not None and isinstance(event, OutputLine) and event.stream == "stdout":

@@ -1,4 +1,4 @@
-"""One run of the pipeline on the host: its settings, and what each command does with them.
+"""One run of the pipeline on the host: what each command does with its settings.
 
 The engine is opened only if something must be built or run: if the image is already in the registry, a run is a few
 requests to it and nothing else.
@@ -14,115 +14,47 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from ci.local.engine_choice import EngineChoice
 from ci.local.engine_session import Dockerfile, EngineSession, RunProgress, engine_session
-from ci.local.git_checkout import HostCheckout, HostHistory, read_host_checkout
+from ci.local.git_checkout import HostHistory
 from ci.local.host_engine import HostEngine
-from ci.local.registry_login import GITHUB_TOKEN, docker_credentials
+from ci.local.registry_login import docker_credentials
+from ci.local.run_settings import RunSettings
 from ci.system.secret_source import SecretSource, SecretSourceError
 from pipeline.progress import Steps
 from pipeline.registry.credentials import Credentials
-from pipeline.rules.checkout import Checkout
-from pipeline.rules.errors import CheckoutError, UsageError
-from pipeline.rules.image_name import ImageName
+from pipeline.rules.errors import UsageError
 from pipeline.rules.planning import RunPlan, plan_run
 from pipeline.rules.report import BuildReport, PlanReport
 from pipeline.rules.runtime_checks import RuntimeChecks, VerifiedImage
-from pipeline.rules.shared_options import DEFAULT_REGISTRY, AccessOptions, RunRequest
 from pipeline.rules.text import quoted
 from pipeline.run import RegistryAccess, plan_online, publish_run, published_image
 
 
-def current_directory() -> Path:
-    """Return the current directory.
+async def preview_run(settings: RunSettings, plan: RunPlan, progress: RunProgress) -> PlanReport:
+    """Return what publishing would do with each tag; see `pipeline.run.plan_online`."""
+    credentials = await settings.given_credentials(plan.image)
+    credentials = credentials or await docker_credentials(plan.image, progress.notice)
+    access = RegistryAccess(credentials, timeout=settings.timeout)
+    return await plan_online(plan, access, HostHistory(settings.folder), progress)
+
+
+async def prepare_run(settings: RunSettings, *, builds: bool = True) -> Run:
+    """Prepare all that a run needs before the engine.
+
+    Args:
+        settings: The settings of the run.
+        builds: Whether the run may build, and so needs a source.
 
     Raises:
-        UsageError: It was removed.
+        UsageError: The source directory or the Dockerfile does not exist, or the request is not valid.
     """
-    try:
-        return Path.cwd()
-    except FileNotFoundError as error:
-        msg = "The current directory no longer exists."
-        raise UsageError(msg, hint="Change to a clone of the repository.") from error
-
-
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """The settings of a run: the request to the pipeline, and the options that only `lr-ci` has.
-
-    Attributes:
-        request: The request to the pipeline.
-        folder: Where the command was started.
-        username: The user at the registry; the image's owner if None.
-        token: Where the token is; if None, `GITHUB_TOKEN` for GHCR if that is set, then Docker's configuration.
-        timeout: Seconds that one operation at the registry may take with its retries.
-        build_secrets: Where the build secrets are, by their ids.
-        engine: Which engine to use.
-    """
-
-    request: RunRequest
-    folder: Path = field(default_factory=current_directory)
-    username: str | None = None
-    token: SecretSource | None = None
-    timeout: float = AccessOptions.timeout
-    build_secrets: Mapping[str, SecretSource] = field(default_factory=dict)
-    engine: EngineChoice = EngineChoice.AUTO
-
-    async def plan(self) -> RunPlan:
-        """Plan the run, without an engine, a network or credentials.
-
-        A checkout is not needed if the request has both ref and commit.
-
-        Raises:
-            CheckoutError: Git could not read what is checked out.
-            RefError: The ref or the commit cannot be published.
-            ImageNameError: The registry, owner or name is not valid.
-        """
-        checkout: Checkout | None = None
-        try:
-            checkout = (await self._read_checkout()).checkout
-        except CheckoutError:
-            if self.request.ref is None or self.request.sha is None:
-                raise
-        return plan_run(self.request, checkout)
-
-    async def plan_online(self, plan: RunPlan, progress: RunProgress) -> PlanReport:
-        """Return what publishing would do with each tag; see `pipeline.run.plan_online`."""
-        credentials = await self._credentials(plan.image) or await docker_credentials(plan.image, progress.notice)
-        access = RegistryAccess(credentials, timeout=self.timeout)
-        return await plan_online(plan, access, HostHistory(self.folder), progress)
-
-    async def prepare(self, *, builds: bool = True) -> Run:
-        """Prepare all that a run needs before the engine.
-
-        Args:
-            builds: Whether the run may build, and so needs a source.
-
-        Raises:
-            UsageError: The source directory or the Dockerfile does not exist, or the request is not valid.
-        """
-        host = await self._read_checkout()
-        plan = plan_run(self.request, host.checkout)
-        source = host.top / self.request.source
-        if builds and plan.problem is not None:
-            raise plan.problem
-        secrets = {name: await _secret(name, place) for name, place in self.build_secrets.items()} if builds else {}
-        return Run(self, plan, source, await self._credentials(plan.image), secrets)
-
-    async def _read_checkout(self) -> HostCheckout:
-        request = self.request
-        return await read_host_checkout(self.folder, request.source, request.sha, request.ref, request.dockerfile)
-
-    async def _credentials(self, image: ImageName) -> Credentials | None:
-        token = self.token
-        if token is None and image.registry == DEFAULT_REGISTRY and GITHUB_TOKEN.is_set:
-            token = GITHUB_TOKEN
-        if token is None:
-            return None
-        try:
-            return Credentials(username=self.username or image.owner, password=await token.read_token())
-        except SecretSourceError as error:
-            raise UsageError(error.message, hint=error.hint) from None
+    host = await settings.checkout()
+    plan = plan_run(settings.request, host.checkout)
+    source = host.top / settings.request.source
+    if builds and plan.problem is not None:
+        raise plan.problem
+    secrets = {name: await _secret(name, place) for name, place in settings.build_secrets.items()} if builds else {}
+    return Run(settings, plan, source, await settings.given_credentials(plan.image), secrets)
 
 
 async def _secret(name: str, place: SecretSource) -> SecretStr:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ci.system.docker_config import find_login
-from ci.system.secret_source import SecretKind, SecretSource
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.image_name import ImageName
 from pipeline.rules.text import quoted
-
-GITHUB_TOKEN = SecretSource(kind=SecretKind.ENV, place="GITHUB_TOKEN")
-"""The token that is used for GHCR if none is given."""
 
 
 async def docker_credentials(image: ImageName, notice: Callable[[str], None]) -> Credentials | None:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.publishing import Published
 from pipeline.registry.client import open_registry
-from pipeline.registry.manifests import Manifest, StoredImage, image_properties
+from pipeline.registry.manifests import ImageProperties, Manifest, StoredImage, image_properties
 from pipeline.relabelling import Candidate, find_candidate, relabelling
 from pipeline.rules.age import parse_age
 from pipeline.rules.build_inputs import INPUTS, Recipe
@@ -21,7 +21,7 @@ from pipeline.rules.platforms import parse_platforms
 from pipeline.rules.report import ImageOutcome, TagOutcome
 from tests.pipeline.bench import MANIFESTS, REPOSITORY, Bench, Heard
 from tests.pipeline.images import MANIFEST, Image, digest_of, index_of, put_manifest
-from tests.pipeline.samples import OTHER_SHA, SHA, Order, run_plan
+from tests.pipeline.samples import DIGEST, OTHER_SHA, SHA, Order, run_plan
 from tests.pipeline.servers import Answer, Fault, proxy
 from tests.registry_fixtures import RunningRegistry
 
@@ -246,7 +246,24 @@ class TestWhatIsBuiltNevertheless:
             assert await find_candidate(plan, registry, heard) is None
         assert [line for line in heard.lines if expected in line]
         older = replace(plan, max_age=parse_age("9999d"))
-        assert (await _publish(bench, older))[0].outcome is RELABELLED
+        published, _ = await _publish(bench, older)
+        assert published.outcome is RELABELLED
+        kept = "2025-11-03T14:30:05Z" if created.startswith("1970") else created
+        assert _config(bench, published.digest)["created"] == kept
+
+    async def test_an_image_is_too_old_only_beyond_its_limit(self, bench: Bench) -> None:
+        bench.push(_image(bench.plan()), "master")
+        plan, then = bench.plan(sha=OTHER_SHA), datetime.fromisoformat(YESTERDAY)
+        async with open_registry(plan.image, None) as registry:
+            assert await find_candidate(plan, registry, Heard(), then + timedelta(days=7)) is not None
+            assert await find_candidate(plan, registry, Heard(), then + timedelta(days=7, seconds=1)) is None
+
+    async def test_an_image_for_fewer_platforms_than_its_labels_say(self, bench: Bench) -> None:
+        both = parse_platforms("linux/amd64,linux/arm64")
+        bench.push(_image(bench.plan(platform=both)), "master")
+        plan = bench.plan(sha=OTHER_SHA, platform=both)
+        async with open_registry(plan.image, None) as registry:
+            assert await find_candidate(plan, registry, Heard()) is None
 
     async def test_an_image_of_unknown_age(self, bench: Bench) -> None:
         labels = {name: value for name, value in bench.plan().labels({}).items() if name != CREATED}
@@ -331,9 +348,19 @@ class TestARegistryThatFails:
             bench.push(_image(bench.plan()), "master")
             plan = bench.plan(sha=OTHER_SHA)
             builder = bench.builder(plan)
-            with pytest.raises(error):
+            with pytest.raises(error, match=f"HTTP {status}"):
                 await bench.publish(plan, builder)
         assert builder.calls == []
+        assert [r.path for r in registry.requests() if r.method == "PUT" and r.agent == "backend-pipeline"] == []
+
+
+def test_an_index_is_as_old_as_its_oldest_image_and_of_unknown_age_if_one_is() -> None:
+    times = [NOW, NOW - timedelta(days=2)]
+    manifest = Manifest(b"{}", MANIFEST, DIGEST)
+    images = [StoredImage(manifest, b"", ImageProperties(created=time)) for time in times]
+    assert Candidate("x", manifest, tuple(images)).built == times[1]
+    unknown = StoredImage(manifest, b"", ImageProperties())
+    assert Candidate("x", manifest, (*images, unknown)).built is None
 
 
 def test_all_but_the_labels_of_an_image_stays() -> None:

@@ -12,8 +12,10 @@ import typer.main
 from ci.cli.app import app
 from ci.cli.build_commands import BuildAndPushCommand
 from ci.cli.extra_options import run_settings
+from ci.local import local_run
 from ci.local.engine_choice import EngineChoice
-from ci.local.local_run import Run, RunSettings
+from ci.local.local_run import Run
+from ci.local.run_settings import RunSettings
 from ci.system.secret_source import SecretKind, SecretSource
 from pipeline.rules.errors import UsageError
 from pipeline.rules.named_values import parse_build_secrets
@@ -27,8 +29,8 @@ def commands() -> dict[str, Any]:
 
     def below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
         yield name, command
-        for part, inner in getattr(command, "commands", {}).items():
-            yield from below(f"{name} {part}", inner)
+        for part in command.list_commands(None) if hasattr(command, "list_commands") else ():
+            yield from below(f"{name} {part}", command.get_command(None, part))
 
     return dict(below("lr-ci", typer.main.get_command(app)))
 
@@ -138,13 +140,13 @@ def test_options_that_can_be_repeated_are_read_from_the_line_or_a_variable(
 ) -> None:
     seen: list[RunRequest] = []
 
-    async def prepare(self: RunSettings, *, builds: bool = True) -> Run:
+    async def prepare(settings: RunSettings, *, builds: bool = True) -> Run:
         del builds
-        seen.append(self.request)
+        seen.append(settings.request)
         msg = "enough"
         raise UsageError(msg)
 
-    monkeypatch.setattr(RunSettings, "prepare", prepare)
+    monkeypatch.setattr(local_run, "prepare_run", prepare)
     in_process(
         "build", "--build-arg", "B=2", "--build-arg", "A=1=1, and more", "--label", "x.y=", "--annotation", "z=w"
     )
@@ -188,13 +190,13 @@ def test_an_invalid_platform_is_refused(in_process: InProcess, platform: str) ->
 def test_a_platform_is_requested(monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> None:
     seen: list[str] = []
 
-    async def prepare(self: RunSettings, *, builds: bool = True) -> Run:
+    async def prepare(settings: RunSettings, *, builds: bool = True) -> Run:
         del builds
-        seen.append(str(self.request.platform))
+        seen.append(str(settings.request.platform))
         msg = "enough"
         raise UsageError(msg)
 
-    monkeypatch.setattr(RunSettings, "prepare", prepare)
+    monkeypatch.setattr(local_run, "prepare_run", prepare)
     in_process("build", "--platform", "linux/arm64")
     in_process("build", "--platform", "linux/arm64, linux/amd64,linux/arm64")
     in_process("build")

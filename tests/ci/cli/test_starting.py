@@ -26,7 +26,7 @@ sys.meta_path.insert(0, Finder())
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
-    "module", ["ci.cli.app", "typer", "anyio", "pydantic", "ci.local.local_run", "ci.settings.report"]
+    "module", ["ci.cli.app", "typer", "anyio", "pydantic", "ci.local.run_settings", "ci.settings.report"]
 )
 def test_a_signal_while_it_is_imported_ends_it_as_later(tmp_path: Path, module: str, number: signal.Signals) -> None:
     (tmp_path / "sitecustomize.py").write_text(SITE)

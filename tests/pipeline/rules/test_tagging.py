@@ -57,7 +57,22 @@ def test_the_tags_of_a_ref(ref: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "branch",
-    ["latest", "LATEST", "-latest", "sha-9c68c4a", "SHA-x", "v1", "v1.2.3", "V2.x", ".", "-", "/", "é", "a" * 129],
+    [
+        "latest",
+        "LATEST",
+        "-latest",
+        "sha-9c68c4a",
+        "SHA-x",
+        "v1",
+        "v1.2.3",
+        "V2.x",
+        ".",
+        "-",
+        "/",
+        "é",
+        "\udc80",
+        "a" * 129,
+    ],
 )
 def test_a_branch_that_reads_as_another_kind_of_tag_gets_a_name_of_its_own(branch: str) -> None:
     assert re.fullmatch(r"branch-[a-zA-Z0-9._-]*-[0-9a-f]{8}", branch_tag(branch))
