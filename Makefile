@@ -24,7 +24,7 @@ PY := .venv/bin
 LOCAL_PORT = case "$$LR_CI_REGISTRY" in (localhost:*|127.0.0.1:*) port="$${LR_CI_REGISTRY\#\#*:}" ;; (*) port= ;; esac
 WITH_LOCAL_REGISTRY = $(LOCAL_PORT); [[ -z "$$port" ]] || $(PY)/lr-ci registry up --port "$$port" >&2
 
-.PHONY: help setup build-and-push plan verify test test-fast fuzz kills races faults lint format lock clean registry-up registry-down
+.PHONY: help setup build-and-push plan verify test test-fast fuzz kills races faults bench lint format lock clean registry-up registry-down
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ races: setup ## Explore every order of the requests of runs at once, and print w
 faults: ## Publish against a registry that fails in every way; print a table of exit codes
 	@bin/setup --test
 	@$(PY)/python -m tests.faults.table
+
+bench: setup ## Measure runs, tags, contexts and starts, side by side with doing it by hand; print a table
+	@$(PY)/python -m bench
 
 lint: ## Run every linter, and fail if any of them fails
 	@bin/setup --lint; \
