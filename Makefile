@@ -24,14 +24,17 @@ PY := .venv/bin
 LOCAL_PORT = case "$$LR_CI_REGISTRY" in (localhost:*|127.0.0.1:*) port="$${LR_CI_REGISTRY\#\#*:}" ;; (*) port= ;; esac
 WITH_LOCAL_REGISTRY = $(LOCAL_PORT); [[ -z "$$port" ]] || $(PY)/lr-ci registry up --port "$$port" >&2
 
-.PHONY: help setup build-and-push plan verify test test-fast fuzz kills races faults bench lint format lock clean registry-up registry-down
+.PHONY: help setup setup-dev build-and-push plan verify test test-fast fuzz kills races faults bench lint format lock clean registry-up registry-down
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nVariables: $(OPTIONS) (REGISTRY is %s, OWNER is %s)\n' "$$LR_CI_REGISTRY" "$$LR_CI_OWNER"
 
-setup: ## Install missing apt packages, uv and the locked Python packages
+setup: ## Install missing apt packages, uv and the locked Python packages of lr-ci
 	@bin/setup
+
+setup-dev: ## Install the packages of tests and linters, too
+	@bin/setup --dev
 
 build-and-push: setup ## Build ./backend, push it to REGISTRY, print its digest
 	@$(WITH_LOCAL_REGISTRY); $(PY)/lr-ci build-and-push
@@ -46,16 +49,16 @@ test: ## Run every test
 	@bin/setup --test
 	@$(PY)/pytest -n $$(( 2 * $$(nproc) )) --maxprocesses 8 --dist loadfile # tests wait half of their time
 
-test-fast: setup ## Run the tests that require no engine, registry or build
+test-fast: setup-dev ## Run the tests that require no engine, registry or build
 	@$(PY)/pytest -q -m 'not engine and not registry and not build'
 
-fuzz: setup ## Give arbitrary input to rules, registry client and messages: 100,000 examples for each test
+fuzz: setup-dev ## Give arbitrary input to rules, registry client and messages: 100,000 examples for each test
 	@$(PY)/pytest -q -m fuzz --hypothesis-profile=fuzz -n $$(nproc)
 
-kills: setup ## Stop runs by signals at every step and request, and print what is left as a table
+kills: setup-dev ## Stop runs by signals at every step and request, and print what is left as a table
 	@PYTHONPATH=. $(PY)/python -m tests.acceptance.kills
 
-races: setup ## Explore every order of the requests of runs at once, and print which promises broke as a table
+races: setup-dev ## Explore every order of the requests of runs at once, and print which promises broke as a table
 	@PYTHONPATH=. $(PY)/python -m tests.pipeline.races
 	@PYTHONPATH=. $(PY)/python -m tests.pipeline.socket_races
 
@@ -80,7 +83,7 @@ lint: ## Run every linter, and fail if any of them fails
 	try $(PY)/check-jsonschema --quiet --builtin-schema vendor.renovate .github/renovate.json; \
 	[[ -z "$$failed" ]] || { printf 'lint: failed:%s\n' "$$failed" >&2; exit 1; }
 
-format: setup ## Format the Python code
+format: setup-dev ## Format the Python code
 	@$(PY)/ruff check --fix --quiet || true
 	@$(PY)/ruff format
 

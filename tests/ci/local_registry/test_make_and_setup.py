@@ -113,11 +113,11 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("pyproject.toml", "uv.lock", "bin/setup"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / ".venv/bin/python").touch(mode=0o755)
-    for name in ("bash", "cksum", "cmp", "dirname"):
+    for name in ("bash", "cksum", "cmp", "dirname", "head"):
         (tmp_path / "programs" / name).symlink_to(shutil.which(name) or name)
     files = ["pyproject.toml", "uv.lock", "bin/setup"]
     stamp = subprocess.run(["cksum", *files], cwd=tmp_path, check=True, capture_output=True).stdout
-    (tmp_path / ".venv/.setup-stamp").write_bytes(stamp)
+    (tmp_path / ".venv/.setup-stamp").write_bytes(b"product\n" + stamp)
     return tmp_path
 
 
