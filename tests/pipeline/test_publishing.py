@@ -649,6 +649,18 @@ class TestHalfWay:
                 await bench.publish(builder.plan, builder)
         assert builder.calls == []
 
+    async def test_an_upload_that_the_registry_does_not_have_is_an_error(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def nothing(self: Builder, plan: RunPlan, reference: str) -> str:
+            del self, plan, reference
+            return DIGEST
+
+        monkeypatch.setattr(Builder, "upload", nothing)
+        with pytest.raises(RegistryError, match=f"{DIGEST} was uploaded, but is not in the registry"):
+            await bench.publish(bench.plan())
+        assert bench.digests() == {}
+
     async def test_no_run_is_refused_by_what_a_head_alone_says(self, registry: RunningRegistry) -> None:
         """A cache on the way may answer with the image of another tag that the run has read before."""
         other = Image({REVISION: TWIN_SHA})
