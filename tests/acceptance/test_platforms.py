@@ -168,6 +168,13 @@ def test_a_command_for_another_processor_is_refused_with_the_way_out(built: Buil
     assert built.image.tags() == set()
 
 
+def test_a_command_in_an_image_for_another_processor_is_refused_with_the_way_out(built: Built) -> None:
+    run = built.lr_ci.run(built.workspace.folder, "shell", "--platform", "linux/s390x", "--", "/program")
+    assert run.exit_code == 3
+    assert "`/program` could not be run in the image: exec format error" in run.error
+    assert "qemu-user-static" in run.error
+
+
 @pytest.fixture
 def emulator() -> Iterator[None]:
     """An emulator for arm64 that is registered under a name of its own."""
