@@ -119,6 +119,21 @@ def test_a_submodule_that_is_not_checked_out(
     assert_untouched(own_lr_ci, registry)
 
 
+@pytest.mark.parametrize("source", ["current", "links/backend"])
+def test_a_source_behind_a_symbolic_link(
+    own_lr_ci: Command, small: Workspace, registry: RunningRegistry, source: str
+) -> None:
+    (small.folder / "current").symlink_to("backend")
+    (small.folder / "links").symlink_to(".")
+    small.commit("Add links")
+
+    error = refused(push(own_lr_ci, small.folder, registry, "--source", source), 2)
+
+    assert f"Directory '{source}' not found in the repository.\n" in error
+    assert "without symbolic links" in error
+    assert_untouched(own_lr_ci, registry)
+
+
 def test_a_detached_head_that_no_version_names(own_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
     small.git("checkout", "--quiet", "--detach")
 
