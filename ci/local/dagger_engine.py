@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from ci.local.engine_choice import EngineKind
 from pipeline.engine.builder import NOT_SOURCE, DaggerBuilder, EngineAccess, Source
+from pipeline.engine.failures import NO_EMULATOR, lacks_emulator
 from pipeline.engine.verification import verify_image
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.build_inputs import Recipe
@@ -62,10 +63,10 @@ class DaggerEngine:
         except dagger.ExecError as error:
             output = last_lines(error.stderr) or last_lines(error.stdout) or "no output"
             msg = f"`{shlex.join(command)}` exited with {error.exit_code} in the image: {output}"
-            raise BuildError(msg) from error
+            raise BuildError(msg, hint=_emulator_hint(error)) from error
         except dagger.DaggerError as error:
             msg = f"`{shlex.join(command)}` could not be run in the image: {last_lines(str(error))}"
-            raise BuildError(msg) from error
+            raise BuildError(msg, hint=_emulator_hint(error)) from error
 
     async def open_shell(self, plan: RunPlan) -> None:
         """Open a shell in the image, on the user's terminal.
@@ -78,7 +79,8 @@ class DaggerEngine:
             await container.terminal().sync()
         except dagger.DaggerError as error:
             msg = f"No shell could be opened in the image: {last_lines(str(error))}"
-            raise UsageError(msg, hint="Give a command instead: lr-ci shell -- env") from error
+            hint = _emulator_hint(error) or "Give a command instead: lr-ci shell -- env"
+            raise UsageError(msg, hint=hint) from error
 
     async def verify(self, image: ImageName, found: PublishedImage, checks: RuntimeChecks) -> VerifiedImage:
         """Run an image; see `pipeline.engine.verification`."""
@@ -110,6 +112,10 @@ def engine_for(
     access = EngineAccess(credentials, _registry_service(image) if kind is EngineKind.DAGGER else None)
     named = tuple(dag.set_secret(name, secret.get_secret_value()) for name, secret in secrets.items())
     return DaggerEngine(DaggerBuilder(Source(directory, source_path, recipe, named), access))
+
+
+def _emulator_hint(error: dagger.DaggerError) -> str:
+    return f"{NO_EMULATOR}." if lacks_emulator(error) else ""
 
 
 def _registry_service(image: ImageName) -> dagger.Service | None:

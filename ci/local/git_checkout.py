@@ -90,7 +90,7 @@ async def read_host_checkout(
             default_branch=answers["default branch"].stdout.strip().removeprefix("origin/") or None,
             origin=answers["origin"].stdout.strip() or None,
             dirty=await _dirty_paths(top_folder, source),
-            has_source=(top_folder / source).is_dir(),
+            has_source=_has_directory(top_folder, source),
             dockerfiles=tuple(name for name in wanted if (top_folder / source / name).is_file()),
         ),
     )
@@ -117,6 +117,11 @@ class HostHistory:
             return True if answer.exit_code == 0 else None
         shallow = await _git(self.folder, "rev-parse", "--is-shallow-repository")
         return False if shallow.stdout.strip() == "false" else None
+
+
+def _has_directory(top: Path, path: str) -> bool:
+    """Return whether a path is a directory. Of one behind a symbolic link, git does not say there what it holds."""
+    return (top / path).is_dir() and (top / path).resolve() == top.resolve() / path
 
 
 async def _dirty_paths(top: Path, source: str) -> tuple[str, ...]:

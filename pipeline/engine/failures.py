@@ -39,10 +39,7 @@ _FINAL = re.compile(
 _DISK_FULL = "no space left on device"
 OTHER_PROCESSOR = "exec format error"
 """The kernel's message for a program of another processor, if no emulator is registered for it."""
-_NO_EMULATOR = (
-    "The engine has no emulator for that processor: `apt-get install qemu-user-static` on its host brings one, or "
-    "build in a stage FROM --platform=$BUILDPLATFORM."
-)
+NO_EMULATOR = "The engine has no emulator for that processor: `apt-get install qemu-user-static` on its host brings one"
 _SHELLS = ("/bin/sh -c ", "/bin/bash -c ")
 
 
@@ -62,7 +59,7 @@ def build_error(error: dagger.DaggerError, what: str) -> PipelineError:
     if _DISK_FULL in text.lower():
         hint = "Free some space on the disk of the engine's store, and run this again."
         return BuildError(f"{what} could not be built: {_DISK_FULL} in the engine's store.", hint=hint)
-    hint = _NO_EMULATOR if OTHER_PROCESSOR in text or OTHER_PROCESSOR in getattr(error, "stderr", "") else ""
+    hint = f"{NO_EMULATOR}, or build in a stage FROM --platform=$BUILDPLATFORM." if lacks_emulator(error) else ""
     if isinstance(error, dagger.ExecError):
         output = last_lines(error.stderr) or last_lines(error.stdout)
         return BuildError(_failed(what, " ".join(error.command), error.exit_code, output), hint=hint)
@@ -70,6 +67,11 @@ def build_error(error: dagger.DaggerError, what: str) -> PipelineError:
         output = last_lines(text[match.end() :])
         return BuildError(_failed(what, match["command"], int(match["code"]), output), hint=hint)
     return BuildError(f"{what} could not be built: {one_line(text)}", hint=hint)
+
+
+def lacks_emulator(error: dagger.DaggerError) -> bool:
+    """Return whether a command failed because it is for another processor."""
+    return OTHER_PROCESSOR in str(error) or OTHER_PROCESSOR in getattr(error, "stderr", "")
 
 
 def upload_error(

@@ -55,7 +55,7 @@ class Checkout:
         tagged: The commit that the requested tag points to, if git has that tag.
         dirty: The paths in the source, from the repository's top, that differ from the commit; ignored files do not
             count.
-        has_source: Whether the source directory exists in the working tree.
+        has_source: Whether the source directory exists in the working tree, and not behind a symbolic link.
         dockerfiles: The Dockerfile that the caller requests, or the usual names of one, as far as the source has them.
     """
 

@@ -41,7 +41,7 @@ def is_below(path: str, source: str) -> bool:
 def missing_source(source: str) -> UsageError:
     """Return the error for a source directory that does not exist."""
     msg = f"Directory {quoted(source)} not found in the repository."
-    return UsageError(msg, hint="Check --source, which is a path from the repository's top.")
+    return UsageError(msg, hint="Check --source: a path from the repository's top, without symbolic links.")
 
 
 def missing_dockerfile(dockerfile: str, source: str) -> UsageError:

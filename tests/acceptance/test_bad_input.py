@@ -91,6 +91,49 @@ def test_a_dirty_tree(own_lr_ci: Command, small: Workspace, registry: RunningReg
     assert_untouched(own_lr_ci, registry)
 
 
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+def test_a_change_that_git_was_told_to_overlook(
+    own_lr_ci: Command, small: Workspace, registry: RunningRegistry, flag: str
+) -> None:
+    small.git("update-index", flag, "backend/Dockerfile")
+    small.append("backend/Dockerfile", "RUN touch /smuggled\n")
+
+    error = refused(push(own_lr_ci, small.folder, registry), 6)
+
+    assert f"The working tree differs from commit {small.short}: backend/Dockerfile." in error
+    assert_untouched(own_lr_ci, registry)
+
+
+def test_a_submodule_that_is_not_checked_out(
+    own_lr_ci: Command, small: Workspace, registry: RunningRegistry, tmp_path: Path
+) -> None:
+    library = Workspace.with_dockerfile(tmp_path / "library", "FROM scratch\n")
+    add = ("submodule", "--quiet", "add", str(library.folder), "backend/library")
+    small.git("-c", "protocol.file.allow=always", *add)
+    small.commit("Use the library")
+    small.git("submodule", "--quiet", "deinit", "--force", "backend/library")
+
+    error = refused(push(own_lr_ci, small.folder, registry), 6)
+
+    assert f"The working tree differs from commit {small.short}: backend/library." in error
+    assert_untouched(own_lr_ci, registry)
+
+
+@pytest.mark.parametrize("source", ["current", "links/backend"])
+def test_a_source_behind_a_symbolic_link(
+    own_lr_ci: Command, small: Workspace, registry: RunningRegistry, source: str
+) -> None:
+    (small.folder / "current").symlink_to("backend")
+    (small.folder / "links").symlink_to(".")
+    small.commit("Add links")
+
+    error = refused(push(own_lr_ci, small.folder, registry, "--source", source), 2)
+
+    assert f"Directory '{source}' not found in the repository.\n" in error
+    assert "without symbolic links" in error
+    assert_untouched(own_lr_ci, registry)
+
+
 def test_a_detached_head_that_no_version_names(own_lr_ci: Command, small: Workspace, registry: RunningRegistry) -> None:
     small.git("checkout", "--quiet", "--detach")
 

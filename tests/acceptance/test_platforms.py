@@ -20,6 +20,7 @@ from ci.system.binfmt import REGISTERED
 from tests.acceptance.command import Command
 from tests.acceptance.published import Image, uploaded, writes
 from tests.acceptance.workspace import Workspace
+from tests.preforked import LR_CI
 from tests.registry_fixtures import RunningRegistry
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the other processor of these tests is arm64")
@@ -86,6 +87,21 @@ def built(small_lr_ci: Command, registry: RunningRegistry, tmp_path: Path) -> Bu
     return Built(small_lr_ci.with_variables(LR_CI_REGISTRY=registry.host), workspace, Image(registry))
 
 
+def test_a_machine_with_another_processor_publishes_what_the_server_can_run(built: Built) -> None:
+    # The kernel lets a process see another processor, as a stand-in for a laptop.
+    command = ["setarch", "i686", "--", str(LR_CI), "build-and-push", "--json"]
+    laptop = subprocess.run(
+        command, cwd=built.workspace.folder, env=built.lr_ci.environment, capture_output=True, text=True, check=False
+    )
+    assert laptop.returncode == 0, laptop.stderr
+    assert json.loads(laptop.stdout)["platform"] == "linux/amd64"
+
+    released = json.loads(built.run("build-and-push", "--ref", "refs/tags/v1.0.0", "--json"))
+
+    assert (released["built"], released["digest"]) == (False, json.loads(laptop.stdout)["digest"])
+    assert built.image.config("v1.0.0")["architecture"] == "amd64"
+
+
 def test_several_platforms_are_one_index_that_is_uploaded_once_and_promoted(built: Built, tmp_path: Path) -> None:
     digest = built.run("build-and-push", *BOTH).strip()
     requests = built.image.registry.requests()
@@ -150,6 +166,13 @@ def test_a_command_for_another_processor_is_refused_with_the_way_out(built: Buil
     assert "exec format error: RUN (line 5 of Dockerfile) for linux/s390x cannot run" in run.error
     assert "qemu-user-static" in run.error
     assert built.image.tags() == set()
+
+
+def test_a_command_in_an_image_for_another_processor_is_refused_with_the_way_out(built: Built) -> None:
+    run = built.lr_ci.run(built.workspace.folder, "shell", "--platform", "linux/s390x", "--", "/program")
+    assert run.exit_code == 3
+    assert "`/program` could not be run in the image: exec format error" in run.error
+    assert "qemu-user-static" in run.error
 
 
 @pytest.fixture

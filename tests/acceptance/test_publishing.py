@@ -146,6 +146,17 @@ def test_two_runs_at_once_of_two_commits_publish_both(
     assert image.labels(f"sha-{other.short}")["org.opencontainers.image.revision"] == other.head
 
 
+def test_changes_outside_of_the_source_do_not_make_it_dirty(
+    small_lr_ci: Command, small: Workspace, registry: RunningRegistry
+) -> None:
+    small.write("NOTES.txt", "not committed\n")
+    small.append(".env", "# A remark.\n")
+
+    small_lr_ci.run(small.folder, "build-and-push", "--registry", registry.host).succeeded()
+
+    assert Image(registry).tags() == {"master", f"sha-{small.short}"}
+
+
 def test_build_options_reach_the_image(
     small_lr_ci: Command, base: str, tmp_path: Path, registry: RunningRegistry
 ) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import dagger
@@ -345,7 +346,9 @@ async def test_build_options_reach_the_image(checkout: Workspace) -> None:
     lines = [
         "FROM debian:bookworm-slim AS wanted",
         "ARG GREETING",
-        'RUN --mount=type=secret,id=word test "$(cat /run/secrets/word)" = hunter2 && echo "$GREETING" > /greeting',
+        # New each time: an engine does not run a step again because it gets another secret, or none.
+        f'RUN --mount=type=secret,id=word : {token_hex(8)} && test "$(cat /run/secrets/word)" = hunter2',
+        'RUN echo "$GREETING" > /greeting',
         "FROM wanted",
         "RUN exit 1",
     ]

@@ -16,7 +16,7 @@ from ci.engine.session.descriptions import Description
 from ci.engine.session.resolver_registration import RESOLVERS
 from ci.engine.session.secrets import SecretValue
 from ci.engine.session.session import Session, Step
-from ci.engine.store.buildah import COMMAND_SECONDS, DATE, essence
+from ci.engine.store.buildah import COMMAND_SECONDS, DATE, PullPolicy, essence
 from ci.engine.store.buildah_dockerfiles import command_of_step, foreign_run, line_of_step, salted
 from ci.engine.store.containers import ContainerState
 from ci.engine.store.dockerfile_limits import check_dockerfile
@@ -38,6 +38,8 @@ _NOISE = re.compile(r"^(subprocess exited |Error: building at STEP |Error: while
 # buildah says so of the arguments that every build for a platform has, which nobody gave.
 _UNUSED = re.compile(r"\[Warning\] one or more build args were not consumed: \[TARGET[A-Z ]+\]")
 _NO_IMAGE = re.compile(r"from=([^\s,]+): no stage or image found with that name")
+_END = Instruction("RUN", "", first=0, last=0)
+"""Stands behind the last instruction, for the scope there."""
 _SECRET_NAME = re.compile(r"[\w.-]+")
 
 
@@ -92,11 +94,8 @@ async def docker_build(
     arguments = {argument["name"]: argument["value"] for argument in build_args}
     async with session.step(f"build {dockerfile}{f' up to {target}' if target else ''}") as step:
         recipe = _Recipe(dockerfile, text, instructions, stages, context, arguments, target, secrets, wanted)
-        built = await container_of(session.buildah, await _build(session, step, recipe))
-    if stages[-1].from_scratch:
-        # As a Dagger engine does it. buildah gives it the host's platform, or that of an equal image in its cache.
-        return replace(built, platform=host_platform())
-    if platform is not None and not built.platform.matches(wanted):
+        built = await _build(session, step, recipe)
+    if platform is not None and not stages[-1].from_scratch and not built.platform.matches(wanted):
         msg = f"failed to build: {dockerfile} starts from an image for {built.platform}, but {wanted} was requested"
         raise QueryFailedError(msg)
     return built
@@ -129,7 +128,7 @@ class _Recipe:
     platform: Platform
 
 
-async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
+async def _build(session: Session, step: Step, recipe: _Recipe) -> ContainerState:
     runner = await session.runner()
     storage = session.buildah.storage
     registries = sorted({image.registry for image in base_images(recipe.text, build_args=recipe.arguments)})
@@ -166,7 +165,9 @@ async def _build(session: Session, step: Step, recipe: _Recipe) -> str:
             msg = f"failed to build: {reason or f'buildah ended with exit code {done.exit_code}'}{where}"
             raise QueryFailedError(msg)
         step.cached = output.undecided == 0
-        return (folder / "id").read_text(encoding="ascii").strip().removeprefix("sha256:")
+        image = (folder / "id").read_text(encoding="ascii").strip().removeprefix("sha256:")
+        platform = await _base_platform(session, recipe, environment)
+        return replace(await container_of(session.buildah, image), platform=platform)
 
 
 def _write_inputs(folder: Path, dockerfile: Rewritten, recipe: _Recipe) -> list[str]:
@@ -193,17 +194,38 @@ async def _scopes(session: Session, recipe: _Recipe, environment: Mapping[str, s
     found: dict[tuple[str, str], Mapping[str, str]] = {}
     for each, scope in zip(built, scopes({}), strict=False):
         if needs_environment(each) and scope.base is not None and scope.base not in found:
-            name, platform = scope.base
-            wanted = read_platform(platform) if platform else recipe.platform
-            try:
-                image = await session.buildah.pull(by_digest(image_reference(name)), wanted, environment)
-            except QueryFailedError as e:
-                reason = pull_failure(e.message) or e.message
-                msg = f"failed to build: {reason}"
-                raise QueryFailedError(msg) from e
-            base = await container_of(session.buildah, image)
+            base = await _base_image(session, recipe, scope.base, environment, policy="always")
             found[scope.base] = base.config.env
     return scopes(found)
+
+
+async def _base_platform(session: Session, recipe: _Recipe, environment: Mapping[str, str]) -> Platform:
+    """Return the platform of an image that was built, which is that of its base image.
+
+    buildah states the platform that was requested, or that of an equal image in its cache.
+    """
+    if recipe.stages[-1].from_scratch:
+        return host_platform()  # as a Dagger engine does it
+    built = through_stages(recipe.instructions, recipe.stages)
+    base = read_scopes([*built, _END], recipe.arguments, automatic_arguments(recipe.platform), {})[-1].base
+    if base is None:
+        return recipe.platform
+    return (await _base_image(session, recipe, base, environment, policy="missing")).platform
+
+
+async def _base_image(
+    session: Session, recipe: _Recipe, base: tuple[str, str], environment: Mapping[str, str], *, policy: PullPolicy
+) -> ContainerState:
+    """Return a new container of a base image, which has a name and the value of `--platform`."""
+    name, platform = base
+    wanted = read_platform(platform) if platform else recipe.platform
+    try:
+        image = await session.buildah.pull(by_digest(image_reference(name)), wanted, environment, policy=policy)
+    except QueryFailedError as e:
+        reason = pull_failure(e.message) or e.message
+        msg = f"failed to build: {reason}"
+        raise QueryFailedError(msg) from e
+    return await container_of(session.buildah, image)
 
 
 async def _explained(session: Session, recipe: _Recipe, reason: str, environment: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 
@@ -35,6 +35,9 @@ CLEANUP_SECONDS = 60.0
 
 STALL_SECONDS = 120.0
 """How long a transfer from or to a registry may make no progress; a registry needs some time to store a large layer."""
+
+PullPolicy = Literal["always", "missing"]
+"""Whether an image is pulled although the store has one of this name and platform."""
 
 _SHORT = 120.0
 _INTERNAL = re.compile(r"\s*&imagebuilder\.Step\{.*\}")
@@ -183,10 +186,12 @@ class Buildah:
             )  # fmt: skip
             return id_file.read_text(encoding="ascii").strip().removeprefix("sha256:")
 
-    async def pull(self, address: str, platform: Platform, environment: Mapping[str, str]) -> str:
-        """Pull an image, unless the store has its current version, and return its id."""
+    async def pull(
+        self, address: str, platform: Platform, environment: Mapping[str, str], *, policy: PullPolicy = "always"
+    ) -> str:
+        """Pull an image, unless the store has its current version (or with `missing`, any), and return its id."""
         return await self.ask(
-            "pull", "--quiet", "--policy", "always", "--signature-policy", self.storage.policy,
+            "pull", "--quiet", "--policy", policy, "--signature-policy", self.storage.policy,
             "--platform", str(platform), f"docker://{address}", environment=environment,
             time_limit=TRANSFER_SECONDS, stall_limit=STALL_SECONDS,
         )  # fmt: skip

@@ -365,6 +365,19 @@ class TestAnEngine:
         (repository.folder / "api/lib").mkdir(parents=True)
         assert (await self._read(dag, repository.folder, "api")).dirty == ("api/lib",)
 
+    @pytest.mark.parametrize("source", ["current", "links/api"])
+    async def test_a_source_behind_a_symbolic_link_is_none(
+        self, dag: dagger.Client, repository: Repository, source: str
+    ) -> None:
+        (repository.folder / "api").mkdir()
+        (repository.folder / "api/Dockerfile").write_text("FROM scratch\n")
+        (repository.folder / "current").symlink_to("api")
+        (repository.folder / "links").symlink_to(".")
+        repository.git("add", ".")
+        repository.commit(b"First\n")
+        assert (await self._read(dag, repository.folder, "api")).has_source
+        assert not (await self._read(dag, repository.folder, source)).has_source
+
     async def test_a_packed_history_is_read(self, dag: dagger.Client, repository: Repository) -> None:
         repository.commit(b"First\n")
         sha = repository.commit(b"Second\n")

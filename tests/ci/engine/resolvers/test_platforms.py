@@ -79,9 +79,24 @@ async def test_what_would_have_to_run_is_refused_by_name(engine: Opened, base: s
         await engine.dag.container(platform=FOREIGN).with_exec(["/file"]).sync()
 
 
-async def test_an_image_of_another_platform_than_asked_for_is_refused(engine: Opened, base: str) -> None:
-    with pytest.raises(dagger.QueryError, match=r"s390x"):
-        await built(engine, f"FROM {base}\n", FOREIGN).sync()
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "FROM {base}\n",
+        "FROM {base}\nCOPY file /file\n",
+        "FROM --platform=$BUILDPLATFORM {base}\nCOPY file /file\n",
+        "ARG BASE={base}\nFROM $BASE AS first\nLABEL a=b\nFROM first AS last\n",
+    ],
+)
+async def test_a_base_image_for_another_platform_is_refused_and_spoils_no_cache(
+    engine: Opened, base: str, lines: str
+) -> None:
+    dockerfile = lines.format(base=base)
+
+    with pytest.raises(dagger.QueryError, match=rf"an image for {host_platform()}, but linux/s390x was requested"):
+        await built(engine, dockerfile, FOREIGN).sync()
+
+    assert await built(engine, dockerfile, Platform(str(host_platform()))).platform() == str(host_platform())
 
 
 async def test_variants_become_an_index(engine: Opened, tmp_path: Path) -> None:
