@@ -304,6 +304,14 @@ async def test_an_image_that_is_not_published_cannot_be_verified(
         await pipeline.verify(registry_service=service(registry))
 
 
+async def test_source_and_commit_are_those_of_the_given_workspace(tmp_path: Path) -> None:
+    other = Workspace.with_dockerfile(tmp_path / "other", "FROM scratch\nLABEL part=other\n")
+
+    container = await module(ws=HostFiles(dag, other.folder)).build()
+
+    assert (await container.label("part"), await container.label(REVISION)) == ("other", other.head)
+
+
 async def test_a_source_is_a_path_from_the_top_of_the_repository(checkout: Workspace) -> None:
     checkout.write("services/api/Dockerfile", "FROM scratch\nLABEL part=api\n")
     checkout.commit("Add a service")
