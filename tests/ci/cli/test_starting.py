@@ -31,7 +31,7 @@ sys.meta_path.insert(0, Finder())
 def test_a_signal_while_it_is_imported_ends_it_as_later(tmp_path: Path, module: str, number: signal.Signals) -> None:
     (tmp_path / "sitecustomize.py").write_text(SITE)
     variables = {"PYTHONPATH": str(tmp_path), "SIGNAL_AT": module, "SIGNAL": str(number.value)}
-    command = [str(LR_CI), "plan", "--help"]
+    command = ["env", "--default-signal=HUP", str(LR_CI), "plan", "--help"]  # the tests may be run by `nohup`
     environment = own_environment() | variables
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", f"error: Stopped by {number.name}.\n")
