@@ -440,6 +440,24 @@ class TestTogetherWithOthers:
         assert published.digest == theirs.digest
         assert _outcomes(published) == {"sha-9c68c4a": PRESENT, "v1.2.3": WRITTEN, "latest": WRITTEN}
 
+    async def test_a_run_that_loses_the_commits_tag_writes_no_other_tag_before_it_knows(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan, heard = bench.plan(RELEASE), Heard()
+        other = replace(bench.builder(plan).image, files=(b"other",))
+        put_tag = Registry.put_tag
+
+        async def put_and_lose(self: Registry, tag: str, manifest: Manifest) -> None:
+            await put_tag(self, tag, manifest)
+            if tag == "sha-9c68c4a":
+                bench.push(other, tag)
+
+        monkeypatch.setattr(Registry, "put_tag", put_and_lose)
+        published = await bench.publish(plan, heard=heard)
+        assert (published.digest, published.outcome) == (other.digest, REUSED)
+        assert bench.written() == ["incoming", "sha-9c68c4a", "sha-9c68c4a", "v1.2.3", "latest"]
+        assert [line for line in heard.lines if "Another run has published this commit meanwhile" in line]
+
     async def test_another_commit_that_takes_the_tag_meanwhile_is_a_collision(self, bench: Bench) -> None:
         plan = bench.plan()
         builder = bench.builder(plan)
