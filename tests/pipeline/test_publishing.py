@@ -679,6 +679,22 @@ class TestHalfWay:
             await bench.publish(bench.plan())
         assert bench.digests() == {}
 
+    async def test_a_tag_that_one_head_does_not_find_is_not_written_again(self, registry: RunningRegistry) -> None:
+        missing = Fault("HEAD", f"{MANIFESTS}sha-9c68c4a", Answer(404), times=0)
+        with proxy(registry.url, missing) as front:
+            bench, heard = Bench(registry, front.host), Heard()
+            await bench.publish(bench.plan())
+            missing.times, before = 1, len(bench.writes())
+            second = await bench.publish(bench.plan(), heard=heard)
+        assert missing.times == 0
+        assert _outcomes(second) == {"sha-9c68c4a": PRESENT, "master": PRESENT}
+        assert len(bench.writes()) == before
+        assert heard.lines == [
+            "check the registry",
+            "The image of commit 9c68c4a is already in the registry.",
+            "write the tags",
+        ]
+
     async def test_no_run_is_refused_by_what_a_head_alone_says(self, registry: RunningRegistry) -> None:
         """A cache on the way may answer with the image of another tag that the run has read before."""
         other = Image({REVISION: TWIN_SHA})
