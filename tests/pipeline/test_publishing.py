@@ -679,6 +679,12 @@ class TestHalfWay:
             await bench.publish(bench.plan())
         assert bench.digests() == {}
 
+    async def test_a_release_that_is_latest_already_needs_no_list_of_tags(self, bench: Bench) -> None:
+        await bench.publish(bench.plan(RELEASE))
+        before = len(bench.running.requests())
+        assert _outcomes(await bench.publish(bench.plan(RELEASE)))["latest"] is PRESENT
+        assert [r.path for r in bench.running.requests()[before:] if r.path.endswith("/tags/list")] == []
+
     async def test_a_tag_that_one_head_does_not_find_is_not_written_again(self, registry: RunningRegistry) -> None:
         missing = Fault("HEAD", f"{MANIFESTS}sha-9c68c4a", Answer(404), times=0)
         with proxy(registry.url, missing) as front:
