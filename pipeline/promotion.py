@@ -15,7 +15,7 @@ from typing import Protocol
 from pipeline.progress import Progress
 from pipeline.registry.client import Registry
 from pipeline.registry.manifests import Manifest
-from pipeline.rules.errors import AuthError, InvalidImageError, PipelineError, RegistryError, TransientError
+from pipeline.rules.errors import AuthError, GuardError, InvalidImageError, PipelineError, RegistryError, TransientError
 from pipeline.rules.guards import TaggedImage, refusal, stays
 from pipeline.rules.planning import RunPlan
 from pipeline.rules.refs import CommitSha, is_commit, parse_commit
@@ -88,7 +88,9 @@ class Promotion:
         state = self._states[tag.name]
         state.read(None if manifest is None else manifest.digest)
         if manifest is not None and manifest != own:
-            await self._check(state, manifest.digest, own)
+            error = await self._refusal(state, manifest.digest, own)
+            if error is not None:
+                raise error
         return manifest
 
     async def promote(self, manifest: Manifest) -> Manifest:
@@ -199,25 +201,26 @@ class Promotion:
         if state.tag.kind is TagKind.BRANCH:
             reason = await self._keeps_branch(state.digest)
             return Put() if reason is None else Keep(reason)
-        await self._check(state, state.digest, manifest)
+        error = await self._refusal(state, state.digest, manifest)
+        if error is not None:
+            await self._confirm(state, state.digest)
+            raise error
         leads = (state.tag.kind is TagKind.VERSION) is (self._released is not None)
         if not leads:
             return Put("it moves to the image that other tags of this commit point to")
         self._released = None  # a release that moved since the run started follows the commit's tag from now on
         return Adopt()
 
-    async def _check(self, state: TagState, digest: str, own: Manifest | None) -> None:
-        """Check that a tag that is written once points to an image of the run's commit and build inputs."""
+    async def _refusal(self, state: TagState, digest: str, own: Manifest | None) -> GuardError | None:
+        """Return why a tag that is written once does not point to an image of the run's commit and build inputs."""
         image = await self._described(digest)
         error = refusal(self._plan, state.tag, image, None if own is None else own.digest)
-        if error is not None:
-            await self._confirm(state, digest)
-            raise error
-        if not image.records_inputs:
+        if error is None and not image.records_inputs:
             reference = self._plan.image.tagged(state.tag.name)
             self._progress.notice(
                 f"{reference} does not record what it was built from; it is taken as the commit's image."
             )
+        return error
 
     async def _confirm(self, state: TagState, digest: str) -> None:
         """Read a tag by GET before a run is refused because of what HEAD said.
