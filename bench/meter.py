@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,14 +67,13 @@ def measured(
     requests = 0 if registry is None else count_requests(registry)
     loopback = _loopback_bytes()
     begin = time.perf_counter()
-    with subprocess.Popen(
-        [*map(str, command)],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    # Errors go to a file: nobody reads a pipe meanwhile, and a full one would stop the command.
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
+        subprocess.Popen(
+            [*map(str, command)], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=output
+        ) as process,
+    ):
         most = 0
         while process.poll() is None and time.perf_counter() - begin < _COMMAND_SECONDS:
             most = max(most, _resident_kibibytes(process.pid))
@@ -83,7 +83,9 @@ def measured(
                 continue
         seconds = time.perf_counter() - begin
         process.kill()
-        errors = "" if process.stderr is None else process.stderr.read()
+        process.wait()
+        output.seek(0)
+        errors = output.read()
     if process.returncode != 0:
         msg = f"{' '.join(map(str, command))}: exit code {process.returncode}\n{errors}"
         raise SystemExit(msg)
