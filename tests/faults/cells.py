@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
@@ -29,6 +29,7 @@ from pipeline.rules.report import BuildReport, TagOutcome
 from pipeline.rules.shared_options import RunRequest
 from pipeline.run import RegistryAccess, publish_run
 from tests.faults.registry import PASSWORD, RELABELLING, USER, Fault, Step, faulty_registry
+from tests.pipeline.bench import Heard
 from tests.pipeline.samples import OTHER_SHA, SHA, Order, checkout
 
 CREDENTIALS = Credentials(username=USER, password=SecretStr(PASSWORD))
@@ -104,22 +105,6 @@ class Result:
     requests: int
     seconds: float
     violations: tuple[str, ...]
-
-
-@dataclass
-class Heard:
-    """A progress that keeps notices."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def started(self, step: str) -> None:
-        """Say nothing."""
-
-    def finished(self, step: str, seconds: float) -> None:
-        """Say nothing."""
-
-    def notice(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @contextmanager

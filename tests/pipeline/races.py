@@ -95,6 +95,11 @@ def broken_promises(plans: Sequence[RunPlan], commits: Mapping[str, str], tags: 
     return broken
 
 
+def counted(promises: Counter[str]) -> str:
+    """Return broken promises and how often they broke, as a cell of a table."""
+    return "; ".join(f"{what}: {count}" for what, count in promises.items()) or "0"
+
+
 def main() -> int:
     """Print a table of all pairs and triples; return 1 if a promise does not hold where it must."""
     sys.stdout.write("| runs at once | states | ends | broken | broken by a write after the last reading |\n")
@@ -103,8 +108,8 @@ def main() -> int:
     for kinds in (*PAIRS, *TRIPLES):
         found = races(kinds)
         failed = failed or bool(found.broken)
-        told = ["; ".join(f"{what}: {count}" for what, count in each.items()) for each in (found.broken, found.late)]
-        sys.stdout.write(f"| {', '.join(kinds)} | {found.states} | {found.ends} | {told[0] or 0} | {told[1] or 0} |\n")
+        told = f"{counted(found.broken)} | {counted(found.late)}"
+        sys.stdout.write(f"| {', '.join(kinds)} | {found.states} | {found.ends} | {told} |\n")
         sys.stdout.flush()
     return int(failed)
 

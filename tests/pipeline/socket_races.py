@@ -32,7 +32,7 @@ from pipeline.rules.planning import RunPlan
 from tests.pipeline.bench import Heard
 from tests.pipeline.images import MANIFEST, Builder, digest_of
 from tests.pipeline.interleavings import List, Read, Readings, Request, Write
-from tests.pipeline.races import ORDER, RUNS, broken_promises
+from tests.pipeline.races import ORDER, RUNS, broken_promises, counted
 from tests.pipeline.samples import run_plan
 from tests.pipeline.servers import Answer, Asked, Server, proxy
 from tests.registry_fixtures import RunningRegistry
@@ -212,8 +212,7 @@ def main() -> int:
             broken = Counter(what for one in found if not one.late for what in one.broken)
             late = Counter(what for one in found if one.late for what in one.broken)
             failed = failed or bool(broken)
-            told = ["; ".join(f"{what}: {times}" for what, times in each.items()) or "0" for each in (broken, late)]
-            sys.stdout.write(f"| {', '.join(kinds)} | {len(found)} | {told[0]} | {told[1]} |\n")
+            sys.stdout.write(f"| {', '.join(kinds)} | {len(found)} | {counted(broken)} | {counted(late)} |\n")
             sys.stdout.flush()
     return int(failed)
 
