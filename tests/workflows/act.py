@@ -3,7 +3,8 @@
 Third-party actions have local stand-ins (`stand_ins/`); the real ones run only on GitHub. act 0.2.89 does not have the
 contexts `job.workflow_*`: the copies of our workflows read `env.JOB_WORKFLOW_*` in their place. It refuses the property
 `queue` of `concurrency`, which the copies leave out. It loses the results of a called workflow that calls another: the
-copies of the deployment workflows call `build-image.yml` as `build-backend.yml` does.
+copies of the deployment workflows call `build-image.yml` as `build-backend.yml` does. It may lose the last output of a
+step that fails: `stand_ins/bin/bash` gives it the time to read it.
 """
 
 from __future__ import annotations
@@ -209,6 +210,7 @@ class Act:
             os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "uv"
         )
         return inherited | {
+            "PATH": f"{_STAND_INS / 'bin'}{os.pathsep}{inherited['PATH']}",
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "UV_CACHE_DIR": str(uv_cache),
             "UV_PROJECT_ENVIRONMENT": str(self.packages),
