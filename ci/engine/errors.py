@@ -55,19 +55,24 @@ class ExecFailedError(QueryFailedError):
         exit_code: Its exit status.
         stdout: Its standard output, without secrets; the error keeps the last 64 KiB.
         stderr: Its standard error, likewise.
+        output: Both in the order in which they were written, likewise; None if that is not known.
     """
 
-    def __init__(self, command: Sequence[str], exit_code: int, *, stdout: str, stderr: str) -> None:
+    def __init__(
+        self, command: Sequence[str], exit_code: int, *, stdout: str, stderr: str, output: str | None = None
+    ) -> None:
         super().__init__(f'process "{" ".join(command)}" did not complete successfully: exit code: {exit_code}')
         self.command = list(command)
         self.status = exit_code
         self.stdout = stdout[-_KEPT:]
         self.stderr = stderr[-_KEPT:]
+        self.output = None if output is None else output[-_KEPT:]
 
     @property
     def extensions(self) -> dict[str, object]:
-        """The fields of the SDK's `ExecError`."""
-        return {
+        """The fields of the SDK's `ExecError`, and the whole output if that is known."""
+        whole = {} if self.output is None else {"output": self.output}
+        return whole | {
             "_type": "EXEC_ERROR",
             "cmd": self.command,
             "exitCode": self.status,

@@ -14,7 +14,7 @@ from ci.github.markdown import plain_lines, render
 from pipeline.rules.errors import UsageError
 
 _READ_BYTES = 1024 * 1024
-_LAST_LINES = 60
+_LAST_LINES = 80  # the longest error about a build, and some lines before it
 _LONGEST_LINE = 1_000
 _LONGEST_TAIL = 48 * 1024
 _ERROR = re.compile(r"^\s*(?:error|Error|ERROR): (?:FunctionError: )?(?P<message>\S.*)$")
@@ -95,7 +95,7 @@ def _error(lines: list[str]) -> str:
     for place, line in reversed(list(enumerate(lines))):
         if found := _ERROR.match(line):
             following = lines[place + 1 : place + 2]
-            return " ".join([found["message"], *(hint.strip() for hint in following)]).strip()
+            return " ".join([found["message"], *(hint.strip() for hint in following)]).strip().removesuffix(":")
     return ""
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import dagger
 from dagger import dag
 
 from pipeline.concurrency import each
-from pipeline.engine.failures import build_error, is_expired, no_answer, upload_error
+from pipeline.engine.failures import build_error, command_failed, is_expired, no_answer, upload_error
 from pipeline.engine.platforms import for_platform, own_platform
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.build_inputs import DOCKERFILES, Recipe, default_dockerfile
 from pipeline.rules.errors import BuildError, PipelineError, RegistryError
+from pipeline.rules.failed_step import Dockerfile
 from pipeline.rules.image_name import DIGEST, ImageName
 from pipeline.rules.labels import FROM_DOCKERFILE
 from pipeline.rules.planning import RunPlan
@@ -133,7 +135,7 @@ class DaggerBuilder:
         try:
             own = await own_platform()
         except dagger.DaggerError as error:
-            raise self._build_error(error, plan) from error
+            raise await self._build_error(error, plan) from error
         return images[plan.recipe.platforms.preferred(own)]
 
     async def build(self, plan: RunPlan) -> None:
@@ -148,7 +150,7 @@ class DaggerBuilder:
             try:
                 await image.sync()
             except dagger.DaggerError as error:
-                raise self._build_error(error, plan) from error
+                raise await self._build_error(error, plan) from error
 
         await each((await self.images(plan)).values(), build)
 
@@ -199,15 +201,15 @@ class DaggerBuilder:
         try:
             from_dockerfile = {key: await built.label(key) or "" for key in FROM_DOCKERFILE}
         except dagger.DaggerError as error:
-            raise self._build_error(error, plan) from error
+            raise await self._build_error(error, plan) from error
         for name, value in plan.labels(from_dockerfile).items():
             built = built.with_label(name, value)
         for name, value in self.source.recipe.annotations:
             built = built.with_annotation(name, value)
         return built
 
-    def _build_error(self, error: dagger.DaggerError, plan: RunPlan) -> PipelineError:
-        return _build_error(error, self.source, plan.image.name)
+    async def _build_error(self, error: dagger.DaggerError, plan: RunPlan) -> PipelineError:
+        return await _build_error(error, self.source, plan.image.name)
 
 
 def _with_variants(
@@ -236,7 +238,7 @@ async def check_build(source: Source, name: str) -> None:
         try:
             await container.sync()
         except dagger.DaggerError as error:
-            raise _build_error(error, source, name) from error
+            raise await _build_error(error, source, name) from error
 
     await each(source.recipe.platforms.each, build)
 
@@ -268,7 +270,7 @@ async def _from_dockerfile(source: Source, platform: Platform, name: str) -> dag
     except dagger.DaggerError as error:
         if _NO_DIRECTORY.search(str(error)):
             raise missing_source(source.path) from error
-        raise _build_error(error, source, name) from error
+        raise await _build_error(error, source, name) from error
     if not found:
         raise missing_dockerfile(recipe.dockerfile, source.path)
     built = source.directory.docker_build(
@@ -281,8 +283,12 @@ async def _from_dockerfile(source: Source, platform: Platform, name: str) -> dag
     try:
         return await for_platform(built, platform, source.directory.file(recipe.dockerfile), recipe, name)
     except dagger.DaggerError as error:
-        raise _build_error(error, source, name) from error
+        raise await _build_error(error, source, name) from error
 
 
-def _build_error(error: dagger.DaggerError, source: Source, name: str) -> PipelineError:
-    return build_error(error, f"{name} from {source.recipe.dockerfile}")
+async def _build_error(error: dagger.DaggerError, source: Source, name: str) -> PipelineError:
+    dockerfile = Dockerfile(source.recipe.dockerfile)
+    if command_failed(error):
+        with suppress(dagger.DaggerError):  # without its text, the error has fewer lines
+            dockerfile = replace(dockerfile, text=await source.directory.file(dockerfile.path).contents())
+    return build_error(error, name, dockerfile)

@@ -13,9 +13,10 @@ import dagger
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.failures import WRONG_SECONDS, access_hint
 from pipeline.rules.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError, TransientError
+from pipeline.rules.failed_step import Dockerfile, FailedStep
 from pipeline.rules.http_statuses import RETRIED
 from pipeline.rules.image_name import ImageName
-from pipeline.rules.text import cause, last_lines, one_line, redacted
+from pipeline.rules.text import cause, one_line, redacted
 
 _PROCESS = re.compile(r'process "(?P<command>.*?)" did not complete successfully: exit code: (?P<code>\d+)', re.DOTALL)
 # A bare number counts only at the end: "short read: expected 403 bytes" is not an HTTP status.
@@ -43,30 +44,48 @@ NO_EMULATOR = "The engine has no emulator for that processor: `apt-get install q
 _SHELLS = ("/bin/sh -c ", "/bin/bash -c ")
 
 
-def build_error(error: dagger.DaggerError, what: str) -> PipelineError:
+def build_error(error: dagger.DaggerError, name: str, dockerfile: Dockerfile) -> PipelineError:
     """Return the error for an image that could not be built.
 
     Args:
         error: The engine's error.
-        what: What was built, such as `api from Dockerfile`.
+        name: The name of the image.
+        dockerfile: What it was built from.
 
     Returns:
-        An error that ends with the failed command, its exit code and its last output, if a command failed.
+        An error with the failed command, its lines of the Dockerfile, its exit code and the end of its output, if a
+        command failed.
     """
     text = str(error)
+    what = f"{name} from {dockerfile.path}"
     if not isinstance(error, dagger.QueryError):
         return no_answer(f"building {what}", error)
     if _DISK_FULL in text.lower():
         hint = "Free some space on the disk of the engine's store, and run this again."
         return BuildError(f"{what} could not be built: {_DISK_FULL} in the engine's store.", hint=hint)
     hint = f"{NO_EMULATOR}, or build in a stage FROM --platform=$BUILDPLATFORM." if lacks_emulator(error) else ""
-    if isinstance(error, dagger.ExecError):
-        output = last_lines(error.stderr) or last_lines(error.stdout)
-        return BuildError(_failed(what, " ".join(error.command), error.exit_code, output), hint=hint)
-    if match := _PROCESS.search(text):
-        output = last_lines(text[match.end() :])
-        return BuildError(_failed(what, match["command"], int(match["code"]), output), hint=hint)
+    if (step := _failed_step(error)) is not None:
+        return BuildError(f"{what} could not be built:\n{step.described(dockerfile)}", hint=hint)
     return BuildError(f"{what} could not be built: {one_line(text)}", hint=hint)
+
+
+def command_failed(error: dagger.DaggerError) -> bool:
+    """Return whether a build failed because a command in it did."""
+    return _failed_step(error) is not None
+
+
+def _failed_step(error: dagger.DaggerError) -> FailedStep | None:
+    if isinstance(error, dagger.ExecError):
+        # A Dagger engine does not say in which order the two streams were written; its own log does.
+        apart = "\n".join(stream.removesuffix("\n") for stream in (error.stdout, error.stderr) if stream)
+        output = (error.error.extensions or {}).get("output", apart)
+        return FailedStep(error.command, error.exit_code, str(output))
+    if (match := _PROCESS.search(str(error))) is None:
+        return None
+    command = match["command"].replace('\\"', '"')
+    shell = next((shell for shell in _SHELLS if command.startswith(shell)), "")
+    words = [*shell.split(), command.removeprefix(shell)] if shell else command.split()
+    return FailedStep(words, int(match["code"]), str(error)[match.end() :])
 
 
 def lacks_emulator(error: dagger.DaggerError) -> bool:
@@ -121,10 +140,3 @@ def no_answer(doing: str, error: dagger.DaggerError) -> EngineError:
 
 def _cause(error: dagger.DaggerError, credentials: Credentials | None) -> str:
     return cause(error) if credentials is None else redacted(cause(error), credentials.secrets())
-
-
-def _failed(what: str, command: str, code: int, output: str) -> str:
-    for shell in _SHELLS:
-        command = command.removeprefix(shell)
-    ending = f": {output}" if output else " without output"
-    return f"{what} could not be built:\n`{one_line(command)}` exited with {code}{ending}"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_RUN_FLAGS = re.compile(r"^(--(mount|network|security)=\S+\s+)+")
 _DIRECTIVE = re.compile(r"#\s*(?P<name>\w+)\s*=\s*(?P<value>\S+)\s*")
 _ESCAPES = ("\\", "`")
 _WITH_HEREDOCS = re.compile(r"(ONBUILD\s+)?(RUN|COPY|ADD)\s", re.IGNORECASE)
@@ -71,6 +72,11 @@ def read_instructions(text: str) -> list[Instruction]:
         found.append(instruction)
         number = instruction.last + 1
     return found
+
+
+def command_text(run: Instruction | str) -> str:
+    """Return the command of a RUN, or of what follows the keyword, without its flags such as `--mount=…`."""
+    return _RUN_FLAGS.sub("", run if isinstance(run, str) else run.rest)
 
 
 def _read_one(lines: list[str], first: int, escape: str) -> Instruction:

@@ -67,6 +67,23 @@ def last_lines(output: str, count: int = _LINES) -> str:
     return " / ".join([line for line in lines if line][-count:])
 
 
+def tail(output: str, count: int) -> tuple[list[str], bool]:
+    """Return the last lines of an output as a terminal shows them, and whether there are lines before those.
+
+    Blank lines at its start and end are left out; of a line that was written over, the last state is kept.
+    """
+    lines = [shown_line(line) for line in without_terminal_codes(output).split("\n")]
+    filled = [number for number, line in enumerate(lines) if line]
+    lines = lines[filled[0] : filled[-1] + 1] if filled else []
+    return lines[-count:], len(lines) > count
+
+
+def shown_line(line: str) -> str:
+    """Return a line with its indentation, as a terminal shows it: the last state of one that was written over."""
+    last = line.rstrip("\r").rpartition("\r")[2]
+    return _CONTROL_OR_LINE.sub("", last.expandtabs(4)).rstrip()[:_LONGEST_LINE]
+
+
 def one_line(text: str) -> str:
     """Return a text on one line, cut to a readable length."""
     return " ".join(_plain(text).split())[: _LONGEST_LINE * 2]

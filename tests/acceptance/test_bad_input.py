@@ -182,16 +182,41 @@ def test_a_registry_that_is_not_there(own_lr_ci: Command, small: Workspace) -> N
 
 
 def test_a_dockerfile_that_fails(small_lr_ci: Command, base: str, tmp_path: Path, registry: RunningRegistry) -> None:
-    failing = "RUN echo first && echo the reason >&2 && exit 23"
+    failing = "RUN echo FAILED test_links; sleep 1; echo make: Error 1 >&2; sleep 1; echo 1 failed; exit 23"
     workspace = Workspace.with_dockerfile(tmp_path / "failing", f"FROM {base}\n{failing}\n")
 
-    error = refused(push(small_lr_ci, workspace.folder, registry), 3, most_lines=4)
+    error = refused(push(small_lr_ci, workspace.folder, registry), 3, most_lines=8)
 
-    headline, command, *output = error.splitlines()
-    assert headline == "lr-backend from Dockerfile could not be built:"
-    assert command.startswith("`echo first && echo the reason >&2 && exit 23` exited with 23:")
-    assert "the reason" in "\n".join([command, *output])
+    assert error.splitlines() == [
+        "lr-backend from Dockerfile could not be built:",
+        f"`{failing.removeprefix('RUN ')}` exited with 23 (line 2 of Dockerfile):",
+        f"  1 | FROM {base}",
+        f"> 2 | {failing}",
+        "Its output:",
+        "  | FAILED test_links",
+        "  | make: Error 1",
+        "  | 1 failed",
+    ]
     assert writes(registry.requests()) == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "RUN <<EOT\necho the reason\nexit 23\nEOT",
+        'RUN ["/bin/sh", "-c", "echo the reason; exit 23"]',
+        "RUN --mount=type=cache,target=/kept \\\n  echo the reason; \\\n  exit 23",
+    ],
+)
+def test_the_line_of_a_step_that_fails(
+    small_lr_ci: Command, base: str, tmp_path: Path, registry: RunningRegistry, step: str
+) -> None:
+    workspace = Workspace.with_dockerfile(tmp_path / "failing", f"FROM {base}\nWORKDIR /app\n{step}\nUSER 1000\n")
+
+    error = refused(push(small_lr_ci, workspace.folder, registry), 3, most_lines=12)
+
+    assert "exited with 23 (line 3 of Dockerfile):" in error
+    assert error.endswith("  | the reason")
 
 
 def test_an_invalid_dockerfile(small_lr_ci: Command, tmp_path: Path, registry: RunningRegistry) -> None:

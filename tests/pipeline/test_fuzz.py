@@ -28,6 +28,7 @@ from pipeline.registry.client import Registry, open_registry
 from pipeline.registry.credentials import Credentials
 from pipeline.registry.manifests import Manifest
 from pipeline.rules.errors import AuthError, PipelineError, RefError, RegistryError
+from pipeline.rules.failed_step import Dockerfile
 from pipeline.rules.image_name import TAG, ImageName
 from pipeline.rules.job_summary import markdown_text
 from pipeline.rules.tagging import LatestPolicy, plan_tags
@@ -55,13 +56,13 @@ def test_every_ref_gives_valid_tags_or_a_ref_error(ref: str, commit: str, policy
     assert len(set(names)) == len(names)
 
 
-def assert_readable(error: PipelineError) -> None:
-    """A message has one line and a hint, and nothing that a terminal obeys or that was secret."""
+def assert_readable(error: PipelineError, most_lines: int = 2) -> None:
+    """A message has few lines and a hint, and nothing that a terminal obeys or that was secret."""
     for line in (error.message, error.hint):
         assert not has_control_characters(line.replace("\n", ""))
         assert PASSWORD not in line
         assert BASIC.removeprefix("Basic ") not in line
-    assert error.message.count("\n") <= 1
+    assert error.message.count("\n") < most_lines
 
 
 # --- answers of a registry ---
@@ -240,7 +241,7 @@ def test_every_message_is_shown_on_its_lines_and_nothing_in_it_is_obeyed(text: s
     failed = {"_type": "EXEC_ERROR", "cmd": [text], "exitCode": code, "stdout": text, "stderr": text}
     for extensions in ({}, failed):
         error = dagger.QueryError([QueryErrorValue(text, extensions=extensions)], QUERY)
-        assert_readable(build_error(error, "api from Dockerfile"))
+        assert_readable(build_error(error, "api", Dockerfile("Dockerfile", text)), most_lines=80)
         assert_readable(pull_error(error, IMAGE, IMAGE.tagged("master")))
         assert_readable(upload_error(error, IMAGE, IMAGE.tagged("master")))
 

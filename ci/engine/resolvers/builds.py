@@ -51,6 +51,7 @@ class _Output:
     rewritten: Rewritten
     stdout: list[str] = field(default_factory=list)
     stderr: list[str] = field(default_factory=list)
+    both: list[str] = field(default_factory=list)
     undecided: int = 0
 
     def take_stdout(self, line: str) -> None:
@@ -60,15 +61,18 @@ class _Output:
             self.undecided += not found[1].upper().startswith("FROM ")
             self.stdout.clear()
             self.stderr.clear()
+            self.both.clear()
         elif line.startswith(_CACHED):
             self.undecided -= 1
         else:
             self.stdout.append(line)
+            self.both.append(line)
         self.step.line(self.rewritten.original(line))
 
     def take_stderr(self, line: str) -> None:
         if not _NOISE.match(line):
             self.stderr.append(line)
+            self.both.append(line)
             self.step.error_line(line)
 
 
@@ -277,4 +281,5 @@ def _command_failure(
         int(failed[2]),
         stdout=scrub("\n".join(output.stdout)),
         stderr=scrub("\n".join(output.stderr)),
+        output=scrub("\n".join(output.both)),
     )

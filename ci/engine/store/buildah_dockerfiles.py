@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ci.engine.store.dockerfile_rewriting import readable
-from pipeline.rules.dockerfile import Instruction, read_instructions
+from pipeline.rules.dockerfile import Instruction, command_text, read_instructions
 from pipeline.rules.stages import Stage
 
 _SALT = "EMBEDDED_ENGINE_CACHE_KEY_"
@@ -16,7 +16,6 @@ _SALT_DIGITS = 16
 _SALTED = re.compile(rf" {_SALT}[0-9a-f]{{{_SALT_DIGITS}}}(=1)?")
 _COUNTED = re.compile(r"^\|(\d+) ")
 _STEP = re.compile(r'building at STEP "(.*?)": ')
-_RUN_FLAGS = re.compile(r"^(--(mount|network|security)=\S+\s+)+")
 
 
 def foreign_run(stages: Sequence[Stage]) -> Instruction | None:
@@ -78,7 +77,7 @@ def command_of_step(found: Sequence[Instruction], step: str) -> list[str]:
             continue
         if isinstance(words, list) and " ".join(map(str, words)) == step:
             return [str(word) for word in words]
-    return ["/bin/sh", "-c", readable(_RUN_FLAGS.sub("", step))]
+    return ["/bin/sh", "-c", readable(command_text(step))]
 
 
 def line_of_step(found: Sequence[Instruction], message: str) -> int | None:

@@ -24,6 +24,12 @@ See the lines above.
 """
 
 
+def test_a_failed_step_is_told_in_one_line() -> None:
+    step = "`make test` exited with 2 (line 4 of Dockerfile):"
+    log = parse_failed_log(f"error: api from Dockerfile could not be built:\n{step}\n> 4 | RUN make test\n")
+    assert log.message == f"api from Dockerfile could not be built: {step.removesuffix(':')}"
+
+
 def test_our_own_error_and_its_hint_are_found() -> None:
     log = parse_failed_log(OURS)
     assert log.message == (
@@ -45,7 +51,7 @@ def test_the_last_error_is_the_one() -> None:
 
 def test_the_last_lines_are_kept_and_long_ones_cut() -> None:
     log = parse_failed_log("\n".join(f"line {number}" for number in range(1000)))
-    assert log.tail.split("\n")[0] == "line 940"
+    assert log.tail.split("\n")[0] == "line 920"
     assert log.tail.endswith("line 999")
     assert log.cut
     long = parse_failed_log(("é" * 100_000 + "\n") * 100)

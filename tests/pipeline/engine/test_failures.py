@@ -11,11 +11,12 @@ from pydantic import SecretStr
 from pipeline.engine.failures import build_error, pull_error, upload_error
 from pipeline.registry.credentials import Credentials
 from pipeline.rules.errors import AuthError, BuildError, EngineError, PipelineError, RegistryError, TransientError
+from pipeline.rules.failed_step import Dockerfile
 from pipeline.rules.http_statuses import RETRIED
 from tests.pipeline.samples import IMAGE
 
 REFERENCE = IMAGE.tagged("sha-9c68c4a")
-WHAT = "lr-backend from Dockerfile"
+WHAT = "lr-backend", Dockerfile("Dockerfile", 'FROM a\nRUN bundle install "quietly"\n')
 LOST = dagger.ClientConnectionError("connection refused")
 
 
@@ -38,21 +39,32 @@ def test_a_failed_step_of_a_dockerfile_is_told_with_command_code_and_output() ->
         'failed to solve: process "/bin/sh -c bundle install \\"quietly\\"" did not complete successfully: '
         "exit code: 5\nstderr:\n\x1b[31mCould not find gem 'raild'\x1b[0m\n"
     )
-    error = build_error(_engine_says(text), WHAT)
+    error = build_error(_engine_says(text), *WHAT)
     assert isinstance(error, BuildError)
     assert str(error).splitlines() == [
         "lr-backend from Dockerfile could not be built:",
-        "`bundle install \\\"quietly\\\"` exited with 5: stderr: / Could not find gem 'raild'",
+        '`bundle install "quietly"` exited with 5 (line 2 of Dockerfile):',
+        "  1 | FROM a",
+        '> 2 | RUN bundle install "quietly"',
+        "Its output:",
+        "  | stderr:",
+        "  | Could not find gem 'raild'",
     ]
 
 
-def test_a_failed_exec_is_told_with_its_last_output() -> None:
-    error = build_error(_exec_error(["bin/rails", "--version"], 127, stderr="a\nb\nc\nno such file\n"), WHAT)
-    assert str(error).splitlines()[-1] == "`bin/rails --version` exited with 127: b / c / no such file"
-    silent = build_error(_exec_error(["true"], 1), WHAT)
+def test_both_streams_of_a_failed_command_are_told_in_their_order_if_the_engine_knows_it() -> None:
+    failed = _exec_extensions(["make", "test"], 2, stdout="FAILED: AssertionError\n", stderr="make: *** Error 1\n")
+    apart = build_error(_engine_says("exit code", **failed), *WHAT)
+    assert str(apart).splitlines()[1:] == [
+        "`make test` exited with 2:",
+        "Its output:",
+        "  | FAILED: AssertionError",
+        "  | make: *** Error 1",
+    ]
+    ordered = build_error(_engine_says("exit code", **failed, output="make: *** Error 1\nFAILED\n"), *WHAT)
+    assert str(ordered).splitlines()[-2:] == ["  | make: *** Error 1", "  | FAILED"]
+    silent = build_error(_exec_error(["true"], 1), *WHAT)
     assert str(silent).endswith("`true` exited with 1 without output")
-    loud = build_error(_exec_error(["x"], 1, stdout="only here"), WHAT)
-    assert str(loud).endswith("exited with 1: only here")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +76,7 @@ def test_a_failed_exec_is_told_with_its_last_output() -> None:
     ],
 )
 def test_a_program_of_another_processor_says_where_an_emulator_comes_from(error: dagger.QueryError) -> None:
-    made = build_error(error, WHAT)
+    made = build_error(error, *WHAT)
     assert isinstance(made, BuildError)
     assert "exec format error" in made.message
     assert "qemu-user-static" in made.hint
@@ -75,27 +87,27 @@ def test_a_full_disk_says_so(kind: str) -> None:
     text = "write /var/lib/x: No space left on device"
     extensions = {} if kind == "query" else _exec_extensions(["true"], 1)
     made = _engine_says(text, **extensions)
-    error = build_error(made, WHAT)
+    error = build_error(made, *WHAT)
     assert isinstance(error, BuildError)
     assert "no space left" in error.message
     assert "Free some space" in error.hint
 
 
 def test_a_full_disk_that_only_the_command_saw_says_so() -> None:
-    error = build_error(_exec_error(["tar"], 2, stderr="tar: a: Cannot write: No space left on device\n"), WHAT)
+    error = build_error(_exec_error(["tar"], 2, stderr="tar: a: Cannot write: No space left on device\n"), *WHAT)
     assert "No space left on device" in str(error)
 
 
 def test_any_other_failure_to_build_is_passed_on_on_one_line() -> None:
-    error = build_error(_engine_says("dockerfile parse error on line 3:\n unknown instruction: FORM"), WHAT)
+    error = build_error(_engine_says("dockerfile parse error on line 3:\n unknown instruction: FORM"), *WHAT)
     assert isinstance(error, BuildError)
     assert error.message.endswith("could not be built: dockerfile parse error on line 3: unknown instruction: FORM")
 
 
 def test_long_output_is_cut() -> None:
-    error = build_error(_engine_says("x" * 1_000_000), WHAT)
+    error = build_error(_engine_says("x" * 1_000_000), *WHAT)
     assert len(str(error)) < 1000
-    error = build_error(_exec_error(["y" * 100_000], 1, stderr="z" * 1_000_000), WHAT)
+    error = build_error(_exec_error(["y" * 100_000], 1, stderr="z" * 1_000_000), *WHAT)
     assert len(str(error)) < 2000
 
 
@@ -167,7 +179,7 @@ def test_an_image_that_cannot_be_pulled_says_which() -> None:
 
 def test_an_engine_that_does_not_answer_is_not_a_build_failure() -> None:
     errors: list[PipelineError] = [
-        build_error(LOST, WHAT),
+        build_error(LOST, *WHAT),
         upload_error(LOST, IMAGE, REFERENCE),
         pull_error(LOST, IMAGE, REFERENCE),
     ]
