@@ -128,7 +128,8 @@ class Session:
 
     async def _choose_runner(self) -> Runner:
         runner = await choose_runner(self.buildah)
-        self.report(Notice(runner.notice))
+        if not runner.known:
+            self.report(Notice(runner.notice))
         return runner
 
     def report(self, event: Event) -> None:

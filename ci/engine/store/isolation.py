@@ -38,11 +38,13 @@ class Runner:
         isolation: The kind of isolation.
         runtime_root: The directory of runc's state of this session's containers.
         reason: Why it is not runc; empty if it is.
+        known: Whether an earlier session of this boot found it out.
     """
 
     isolation: Isolation
     runtime_root: Path
     reason: str = ""
+    known: bool = False
 
     @property
     def arguments(self) -> list[str]:
@@ -57,7 +59,10 @@ class Runner:
         """One line for the user."""
         if self.isolation is Isolation.RUNC:
             return "commands run in runc containers on the host's network"
-        return f"commands run in a chroot, with hardly any isolation: {self.reason}"
+        return (
+            f"commands run in a chroot, with hardly any isolation, as runc cannot be used ({self.reason}); "
+            "use a Dagger engine for code that you do not trust"
+        )
 
 
 async def choose_runner(buildah: Buildah) -> Runner:
@@ -71,7 +76,7 @@ async def choose_runner(buildah: Buildah) -> Runner:
     stamp = {"boot": boot_id(), "buildah": await buildah.ask("--version")}
     kept = _read(note)
     if kept.get("stamp") == stamp:
-        return Runner(Isolation(kept["isolation"]), root, kept["reason"])
+        return Runner(Isolation(kept["isolation"]), root, kept["reason"], known=True)
     runner = await _probe(buildah, root)
     finding = {"stamp": stamp, "isolation": runner.isolation, "reason": runner.reason}
     draft = note.with_name(buildah.folders.unique("isolation"))
