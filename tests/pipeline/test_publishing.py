@@ -174,11 +174,37 @@ class TestLatest:
     ) -> None:
         newest = await self._released(Bench(registry, registry.host))
         with proxy(registry.url, Fault("GET", f"/v2/{REPOSITORY}/tags/list", answer, times=99)) as front:
-            bench = Bench(registry, front.host)
-            patch = await bench.publish(bench.plan(RELEASE))
+            bench, heard = Bench(registry, front.host), Heard()
+            patch = await bench.publish(bench.plan(RELEASE), heard=heard)
         assert patch.tags[-1].outcome is KEPT
         assert "the list of tags cannot be read" in str(patch.tags[-1].reason)
         assert bench.digests()["latest"] == newest.digest
+        assert not [line for line in heard.lines if "may have gone back" in line]
+
+    async def test_a_list_of_tags_that_fails_once_is_asked_again(self, registry: RunningRegistry) -> None:
+        await self._released(Bench(registry, registry.host))
+        with proxy(registry.url, Fault("GET", f"/v2/{REPOSITORY}/tags/list", Answer(503))) as front:
+            patch = await (bench := Bench(registry, front.host)).publish(bench.plan(RELEASE))
+        assert patch.tags[-1].reason == "v2.0.0 is a higher release than v1.2.3"
+
+    async def test_a_list_that_cannot_be_read_again_after_it_moved_is_told(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put_tag, heard = Registry.put_tag, Heard()
+
+        async def unreadable(_: Registry) -> list[str]:
+            msg = "it is gone."
+            raise RegistryError(msg)
+
+        async def put_and_lose_the_list(self: Registry, tag: str, manifest: Manifest) -> None:
+            await put_tag(self, tag, manifest)
+            if tag == "latest":
+                monkeypatch.setattr(Registry, "tags", unreadable)
+
+        monkeypatch.setattr(Registry, "put_tag", put_and_lose_the_list)
+        published = await bench.publish(bench.plan(RELEASE), heard=heard)
+        assert published.tags[-1].outcome is WRITTEN
+        assert heard.lines[-1] == "latest moved, but may have gone back: the list of tags cannot be read: it is gone."
 
     async def test_a_higher_release_that_is_written_meanwhile_gets_it_back(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
@@ -424,6 +450,27 @@ class TestTogetherWithOthers:
         assert len(set(bench.digests().values())) == 1
         assert {run.digest for run in published} == set(bench.digests().values())
         assert sorted(run.outcome for run in published) == [BUILT, REUSED]
+
+    async def test_a_version_that_moves_since_the_run_started_follows_the_commits_tag(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan = bench.plan(RELEASE)
+        released, later = (replace(bench.builder(plan).image, files=(name,)) for name in (b"released", b"later"))
+        await bench.publish(bench.plan())
+        bench.push(released, "v1.2.3")
+        put_tag = Registry.put_tag
+
+        async def put_while_another_run_moves_the_version(self: Registry, tag: str, manifest: Manifest) -> None:
+            if bench.digests()["v1.2.3"] != later.digest and tag == "sha-9c68c4a":
+                bench.push(later, "v1.2.3")
+            await put_tag(self, tag, manifest)
+
+        monkeypatch.setattr(Registry, "put_tag", put_while_another_run_moves_the_version)
+        published = await bench.publish(plan)
+        assert published.digest == released.digest
+        assert bench.digests() == dict.fromkeys(["sha-9c68c4a", "v1.2.3", "latest"], released.digest) | {
+            "master": bench.digests()["master"]
+        }
 
     async def test_the_image_that_another_run_uploads_meanwhile_is_used(self, bench: Bench) -> None:
         plan = bench.plan(RELEASE)
