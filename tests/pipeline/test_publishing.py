@@ -157,6 +157,13 @@ class TestLatest:
         assert second.tags[-1].previous_digest == first.digest
         assert bench.digests()["latest"] == second.digest
 
+    async def test_a_run_that_leaves_it_does_not_move_it_to_the_highest_release_either(self, bench: Bench) -> None:
+        await self._released(bench)
+        chosen = await bench.publish(bench.plan("refs/tags/v1.9.0", TWIN_SHA[::-1], latest=LatestPolicy.ALWAYS))
+        patch = await bench.publish(bench.plan(RELEASE))
+        assert patch.tags[-1].outcome is KEPT
+        assert bench.digests()["latest"] == chosen.digest
+
     async def test_a_patch_of_an_old_line_leaves_it_with_the_reason(self, bench: Bench) -> None:
         newest = await self._released(bench)
         patch = await bench.publish(bench.plan(RELEASE))
@@ -663,6 +670,24 @@ class TestHalfWay:
         assert again.calls == []
         assert _outcomes(published) == dict.fromkeys(done, PRESENT) | dict.fromkeys(missing, WRITTEN)
         assert set(bench.digests().values()) == {published.digest}
+
+    async def test_an_error_after_every_tag_was_written_names_none(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put_tag, failure = Registry.put_tag, RegistryError("The last reading failed.")
+
+        async def unreadable(_: Registry, __: str) -> str | None:
+            raise failure
+
+        async def put_before_it_fails(self: Registry, tag: str, manifest: Manifest) -> None:
+            await put_tag(self, tag, manifest)
+            if tag == "latest":
+                monkeypatch.setattr(Registry, "digest_of", unreadable)
+
+        monkeypatch.setattr(Registry, "put_tag", put_before_it_fails)
+        with pytest.raises(RegistryError, match=r"^The last reading failed\.$"):
+            await bench.publish(bench.plan(RELEASE))
+        assert sorted(bench.digests()) == ["latest", "sha-9c68c4a", "v1.2.3"]
 
     async def test_a_write_whose_answer_was_lost_is_found(self, registry: RunningRegistry) -> None:
         with proxy(registry.url, Fault("PUT", f"{MANIFESTS}latest", DROP, times=99, after=True)) as front:
