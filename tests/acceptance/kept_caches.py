@@ -28,9 +28,11 @@ def kept_caches() -> Iterator[Command]:
         if _take_alone(lock) and len(list((command.engine_folder / "layers").glob("*.json"))) > _MOST_IMAGES:
             shutil.rmtree(command.engine_folder)
         fcntl.flock(lock, fcntl.LOCK_SH)
-        state = json.loads(command.run(KEPT, "registry", "status", "--json").succeeded().stdout)
-        if not state["running"]:
-            command.run(KEPT, "registry", "up", "--port", str(free_port())).succeeded()
+        with (KEPT / "starting.lock").open("w") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)  # two sessions would start it on two ports
+            state = json.loads(command.run(KEPT, "registry", "status", "--json").succeeded().stdout)
+            if not state["running"]:
+                command.run(KEPT, "registry", "up", "--port", str(free_port())).succeeded()
         try:
             yield command
         finally:
