@@ -74,9 +74,9 @@ def read_instructions(text: str) -> list[Instruction]:
     return found
 
 
-def command_text(run: Instruction | str) -> str:
-    """Return the command of a RUN, or of what follows the keyword, without its flags such as `--mount=…`."""
-    return _RUN_FLAGS.sub("", run if isinstance(run, str) else run.rest)
+def command_text(rest: str) -> str:
+    """Return the command in what follows RUN: without flags such as `--mount=…`."""
+    return _RUN_FLAGS.sub("", rest)
 
 
 def _read_one(lines: list[str], first: int, escape: str) -> Instruction:

@@ -80,7 +80,7 @@ def _instruction(found: Sequence[Instruction], command: Sequence[str]) -> Instru
 
 
 def _runs(instruction: Instruction, command: Sequence[str]) -> bool:
-    text = command_text(instruction)
+    text = command_text(instruction.rest)
     if text.startswith("["):
         try:
             return bool(json.loads(text) == list(command))
