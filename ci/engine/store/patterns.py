@@ -101,8 +101,8 @@ def read_ignore_file(text: str) -> list[str]:
         text: The file's text. Blank lines and lines that begin with `#` are left out.
 
     Returns:
-        Its patterns in order, without blanks around them and without a leading `/`. A lone `!` is kept, for
-        `PatternMatcher` to refuse.
+        Its patterns in order, without blanks around them and without a leading `/`, which blanks may follow. A lone `!`
+        is kept, for `PatternMatcher` to refuse.
     """
     patterns = []
     for line in text.removeprefix("\ufeff").split("\n"):

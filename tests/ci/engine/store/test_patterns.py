@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ci.engine.errors import PatternError
@@ -231,8 +231,16 @@ def test_an_escaped_name_matches_itself_alone(name: str) -> None:
     assert not PatternMatcher([f"{pattern}y"]).matches(f"x{name}z")
 
 
+def test_blanks_behind_a_leading_slash_have_no_meaning() -> None:
+    # As in moby, which removes blanks, the slash, and once more blanks.
+    assert PatternMatcher(read_ignore_file("/ a\n/\rb\n")).matches("a")
+    assert PatternMatcher(read_ignore_file("/ a\n/\rb\n")).matches("b")
+
+
 @given(st.text(max_size=60))
+@example("/\r0")
 def test_any_ignore_file_can_be_read(text: str) -> None:
     for pattern in read_ignore_file(text):
-        assert pattern == pattern.strip()
         assert pattern
+        assert not pattern.startswith("/")
+        assert "\n" not in pattern
