@@ -101,19 +101,18 @@ def read_ignore_file(text: str) -> list[str]:
         text: The file's text. Blank lines and lines that begin with `#` are left out.
 
     Returns:
-        Its patterns in order, without blanks around them and without a leading `/`, which blanks may follow. A lone `!`
-        is kept, for `PatternMatcher` to refuse.
+        Its patterns in order, without blanks around them and without a leading `/`. A lone `!` is kept, for
+        `PatternMatcher` to refuse.
     """
     patterns = []
     for line in text.removeprefix("\ufeff").split("\n"):
         pattern = "" if line.startswith("#") else line.strip()
-        if not pattern:
-            continue
         exception = pattern.startswith("!")
         pattern = pattern[1:].strip() if exception else pattern
         if pattern:
-            pattern = _clean(pattern)
-        patterns.append(f"!{pattern}" if exception else pattern)
+            pattern = _clean(pattern).strip()  # as moby does, for blanks behind the slash
+        if pattern or exception:
+            patterns.append(f"!{pattern}" if exception else pattern)
     return patterns
 
 
