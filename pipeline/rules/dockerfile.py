@@ -5,6 +5,7 @@ Pure. The rules are those of https://docs.docker.com/reference/dockerfile/ ("For
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,6 +78,15 @@ def read_instructions(text: str) -> list[Instruction]:
 def command_text(rest: str) -> str:
     """Return the command in what follows RUN: without flags such as `--mount=…`."""
     return _RUN_FLAGS.sub("", rest)
+
+
+def exec_form(rest: str) -> list[str]:
+    """Return the words of an exec form, `["program", "argument"]`; none if the text is not one."""
+    try:
+        found = json.loads(rest)
+    except ValueError:
+        return []
+    return [str(word) for word in found] if isinstance(found, list) else []
 
 
 def _read_one(lines: list[str], first: int, escape: str) -> Instruction:

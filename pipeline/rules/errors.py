@@ -16,7 +16,7 @@ class PipelineError(Exception):
     """Base of every error that a user can do something about.
 
     Args:
-        message: What happened, and to which reference; one line, before those of a failed step of a build.
+        message: What happened, and to which reference; one line. That of a failed build has the lines of its step, too.
         hint: What to do next; one line, or empty if the message is enough.
     """
 

@@ -5,11 +5,10 @@ Pure.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.rules.dockerfile import Instruction, command_text, read_instructions
+from pipeline.rules.dockerfile import Instruction, command_text, exec_form, read_instructions
 from pipeline.rules.text import one_line, shown_line, tail
 
 _AROUND = 2
@@ -81,11 +80,8 @@ def _instruction(found: Sequence[Instruction], command: Sequence[str]) -> Instru
 
 def _runs(instruction: Instruction, command: Sequence[str]) -> bool:
     text = command_text(instruction.rest)
-    if text.startswith("["):
-        try:
-            return bool(json.loads(text) == list(command))
-        except ValueError:
-            pass  # no exec form, but a shell's command that begins with a bracket
+    if words := exec_form(text):
+        return words == list(command)
     bodies = [heredoc.body for heredoc in instruction.heredocs]
     return _readable(command).split() in [each.split() for each in (text, *bodies, " ".join([text, *bodies]))]
 

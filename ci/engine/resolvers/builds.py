@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from ci.dockerfile.base_images import automatic_arguments, base_images
 from ci.dockerfile.variables import Scope, read_scopes
@@ -49,9 +50,7 @@ class _Output:
 
     step: Step
     rewritten: Rewritten
-    stdout: list[str] = field(default_factory=list)
-    stderr: list[str] = field(default_factory=list)
-    both: list[str] = field(default_factory=list)
+    lines: list[tuple[Literal["stdout", "stderr"], str]] = field(default_factory=list)
     undecided: int = 0
 
     def take_stdout(self, line: str) -> None:
@@ -59,21 +58,20 @@ class _Output:
             return
         if found := _STEP.match(line):
             self.undecided += not found[1].upper().startswith("FROM ")
-            self.stdout.clear()
-            self.stderr.clear()
-            self.both.clear()
+            self.lines.clear()
         elif line.startswith(_CACHED):
             self.undecided -= 1
         else:
-            self.stdout.append(line)
-            self.both.append(line)
+            self.lines.append(("stdout", line))
         self.step.line(self.rewritten.original(line))
 
     def take_stderr(self, line: str) -> None:
         if not _NOISE.match(line):
-            self.stderr.append(line)
-            self.both.append(line)
+            self.lines.append(("stderr", line))
             self.step.error_line(line)
+
+    def of(self, *streams: Literal["stdout", "stderr"]) -> str:
+        return "\n".join(line for stream, line in self.lines if stream in streams)
 
 
 @RESOLVERS.field("Directory.dockerBuild")
@@ -279,7 +277,7 @@ def _command_failure(
     return ExecFailedError(
         [scrub(word) for word in command_of_step(found, failed[1])],
         int(failed[2]),
-        stdout=scrub("\n".join(output.stdout)),
-        stderr=scrub("\n".join(output.stderr)),
-        output=scrub("\n".join(output.both)),
+        stdout=scrub(output.of("stdout")),
+        stderr=scrub(output.of("stderr")),
+        output=scrub(output.of("stdout", "stderr")),
     )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ci.engine.store.dockerfile_rewriting import readable
-from pipeline.rules.dockerfile import Instruction, command_text, read_instructions
+from pipeline.rules.dockerfile import Instruction, command_text, exec_form, read_instructions
 from pipeline.rules.stages import Stage
 
 _SALT = "EMBEDDED_ENGINE_CACHE_KEY_"
@@ -69,14 +69,9 @@ def command_of_step(found: Sequence[Instruction], step: str) -> list[str]:
         step: What follows `RUN` in the message: the text, or the words of an exec form.
     """
     for each in found:
-        if each.keyword != "RUN" or not each.rest.startswith("["):
-            continue
-        try:
-            words = json.loads(each.rest)
-        except ValueError:
-            continue
-        if isinstance(words, list) and " ".join(map(str, words)) == step:
-            return [str(word) for word in words]
+        words = exec_form(each.rest) if each.keyword == "RUN" else []
+        if words and " ".join(words) == step:
+            return words
     return ["/bin/sh", "-c", readable(command_text(step))]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from ci.dockerfile.variables import ExpansionError, Scope, expand
 from ci.engine.errors import NotServedError, QueryFailedError
-from pipeline.rules.dockerfile import Heredoc, Instruction, escape_character, read_instructions
+from pipeline.rules.dockerfile import Heredoc, Instruction, escape_character, exec_form, read_instructions
 
 GENERATED = "embedded-engine-heredocs"
 """The name of the build context that holds the generated files."""
@@ -95,7 +95,7 @@ def rewritten(text: str, scopes: Sequence[Scope], path: str) -> Rewritten:
         if each.keyword == "FROM":
             shell = []
         elif each.keyword == "SHELL":
-            shell = _words(each.rest)
+            shell = exec_form(each.rest)
         if not each.heredocs:
             _drop_flags(lines, each, escape)
             continue
@@ -213,14 +213,6 @@ def _split_flags(rest: str) -> tuple[list[str], str]:
         flags.append(found[1])
         rest = rest[found.end() :]
     return flags, rest
-
-
-def _words(rest: str) -> list[str]:
-    try:
-        found = json.loads(rest)
-    except ValueError:
-        return []
-    return [str(word) for word in found] if isinstance(found, list) else []
 
 
 def _encoded(text: str) -> str:
